@@ -1,0 +1,17 @@
+"""LSP Lab's core: train, attack and evaluate image classifiers with Local Structure Preserving regularization."""
+
+from lsp_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
+from lsp_core.data import DatasetError, ImageDataset, load_dataset
+from lsp_core.evaluation import Evaluation, evaluate
+
+__all__ = [
+    "Card",
+    "CheckpointError",
+    "DatasetError",
+    "Evaluation",
+    "ImageDataset",
+    "evaluate",
+    "load_checkpoint",
+    "load_dataset",
+    "save_checkpoint",
+]

@@ -1,0 +1,169 @@
+"""A checkpoint is one safetensors file: the weights, and in its header the model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lsp_core.models import build_model
+from lsp_core.types import Classifier, Record
+
+FORMAT = "lsp-lab/checkpoint/1"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of this project; the message is one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person must know of a checkpoint before believing a figure of it.
+
+    Attributes:
+        name: ``<data set>-<model>-<objective>[-lsp]``.
+        lsp: the settings of the regularizer, None for a baseline.
+        config: the whole training configuration.
+        held_out: accuracies (fractions) on the part of the training set that was held out, with their n and attack.
+        command: the command that made it.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    objective: str
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    lsp: Record | None = None
+    config: Record = field(default_factory=dict)
+    seed: int = 0
+    epoch: int = 0
+    held_out: Record = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    command: str = ""
+
+    @property
+    def twin(self) -> str:
+        """The name of the checkpoint that differs in nothing but the LSP term."""
+        return self.name.removesuffix("-lsp") if self.name.endswith("-lsp") else f"{self.name}-lsp"
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read a card.
+
+        Raises:
+            CheckpointError: if something is missing, unknown or of the wrong kind.
+        """
+        try:
+            record = json.loads(text)
+            if record.pop("format") != FORMAT:
+                raise CheckpointError("its card has another format.")
+            for key in ("image_shape", "classes", "mean", "std"):
+                record[key] = tuple(record[key])
+            card = cls(**record)
+            texts = (card.name, card.model, card.dataset, card.objective, *card.classes)
+            numbers = (*card.mean, *card.std)
+            if not (all(isinstance(value, str) for value in texts) and all(isinstance(value, float) for value in numbers)):
+                raise CheckpointError("its card has values of the wrong kind.")
+            if len(card.image_shape) != 3 or not all(isinstance(n, int) and 0 < n <= 4096 for n in card.image_shape):
+                raise CheckpointError(f"its card gives the image shape {card.image_shape}.")
+            if not 2 <= len(card.classes) <= 100_000:
+                raise CheckpointError(f"its card gives {len(card.classes)} classes.")
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise CheckpointError("its card cannot be read.") from error
+        return card
+
+    def to_json(self) -> str:
+        """Return the card as JSON text."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)})
+
+
+def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file so that a reader finds the old file or the new one, never half of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, metadata)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def save_checkpoint(path: str | Path, model: Classifier, card: Card) -> None:
+    """Write the model's weights and its card to ``path`` (atomic: temporary file, fsync, rename)."""
+    save_tensors(path, model.state_dict(), {"card": card.to_json()})
+
+
+def read_card(path: str | Path) -> Card:
+    """Read the card alone, without the weights.
+
+    Raises:
+        CheckpointError: as ``load_checkpoint``.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if "card" not in metadata:
+            raise CheckpointError("it has no model card, so it was not written by this project.")
+        return Card.from_json(metadata["card"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}") from error.__cause__
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (OSError, SafetensorError):
+        raise CheckpointError(f"{path} is no checkpoint: it is not a complete safetensors file.") from None
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tuple[Classifier, Card]:
+    """Load a model in evaluation mode, and its card. Nothing in the file is executed.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, pickled, of another project, or its weights do not fit its card.
+    """
+    card = read_card(path)
+    try:
+        with torch.device("meta"):  # shapes only: a card cannot make us allocate anything
+            model = build_model(card.model, card.image_shape, len(card.classes), card.mean, card.std)
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        model.load_state_dict(weights, strict=True, assign=True)
+    except (RuntimeError, OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is no checkpoint: its weights do not fit a {card.model} of its card.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}") from error
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise CheckpointError(f"{path} holds weights that are not finite, so nothing it predicts means anything.")
+    return model.eval().requires_grad_(False), card
+
+
+def list_checkpoints(folder: str | Path) -> tuple[dict[str, Card], dict[str, str]]:
+    """Return the cards of all checkpoints in a folder by file name without suffix, and a sentence for each bad file."""
+    cards, problems = {}, {}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        if "." in path.stem or path.name.startswith("."):
+            continue  # NAME.last and NAME.resume belong to a training run
+        try:
+            cards[path.stem] = read_card(path)
+        except CheckpointError as error:
+            problems[path.stem] = str(error)
+    return cards, problems

@@ -1,0 +1,104 @@
+"""A data set as one tensor, and the table of those that have a name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Split = Literal["train", "test"]
+
+
+class DatasetError(ValueError):
+    """A data set that is absent or unusable; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """All images of one split: ``images`` uint8 (N,C,H,W), ``labels`` int64 (N,), ``classes`` the names by label."""
+
+    name: str
+    split: Split
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def float(self, rows: slice | Tensor = slice(None)) -> Tensor:  # noqa: A003
+        """Return images as float32 in [0,1].
+
+        >>> load_dataset("digits").float(slice(0, 2)).shape
+        torch.Size([2, 1, 8, 8])
+        """
+        return self.images[rows].float() / 255
+
+    def subset(self, rows: slice | Tensor) -> ImageDataset:
+        """Return the data set of those rows."""
+        return ImageDataset(self.name, self.split, self.images[rows], self.labels[rows], self.classes)
+
+    def to(self, device: str | torch.device) -> ImageDataset:
+        """Return the data set on a device; the largest here has 180 MB."""
+        return ImageDataset(self.name, self.split, self.images.to(device), self.labels.to(device), self.classes)
+
+
+Loader = Callable[[Path, Split, bool], ImageDataset]
+
+
+def load_dataset(
+    name: str, split: Split = "test", root: str | Path | None = None, *, download: bool = False
+) -> ImageDataset:
+    """Load a split of a named data set, or of a folder that holds ``train/<class>/…`` and ``test/<class>/…``.
+
+    Args:
+        name: one of ``DATASETS``, or the path of a folder.
+        split: "train" or "test".
+        root: where the data sets lie; None means $LSP_DATA, else ``data``.
+        download: fetch a torchvision data set that is absent, with a progress bar.
+
+    Raises:
+        DatasetError: if the name is unknown, or the data absent or unusable.
+    """
+    from lsp_core.sources import DATASETS, load_folder
+
+    if split not in ("train", "test"):
+        raise DatasetError(f"split is {split!r}, but it must be train or test.")
+    if name in DATASETS:
+        return DATASETS[name](data_root(root), split, download)
+    if Path(name).is_dir():
+        return load_folder(Path(name), split)
+    raise DatasetError(
+        f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}, "
+        "or the path of a folder that holds train/<class>/ and test/<class>/."
+    )
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Return the folder where data sets are looked for: ``root``, else $LSP_DATA, else ``data``."""
+    return Path(root or os.environ.get("LSP_DATA") or "data").expanduser()
+
+
+def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the rows to keep and ``held_out`` rows set apart, each class in proportion, both in order.
+
+    Source: scikit-learn's ``train_test_split``.
+    """
+    from sklearn.model_selection import train_test_split
+
+    kept, apart = train_test_split(
+        torch.arange(len(labels)).numpy(), test_size=held_out, random_state=seed, stratify=labels.cpu().numpy()
+    )
+    return torch.from_numpy(kept).sort().values, torch.from_numpy(apart).sort().values

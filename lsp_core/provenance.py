@@ -1,0 +1,25 @@
+"""Where a figure comes from: the versions and the day."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+
+import numpy as np
+import safetensors
+import torch
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+    }
+
+
+def today() -> str:
+    """Return the date (UTC) as YYYY-MM-DD."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

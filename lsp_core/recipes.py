@@ -1,0 +1,119 @@
+"""How to train: one record holds every setting, and each data set has a recipe that both twins share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lsp_core.data import ImageDataset
+from lsp_core.lsp import LSP
+from lsp_core.models import MODELS
+from lsp_core.objectives import OBJECTIVES
+from lsp_core.types import Record, pick
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training depends on besides the data.
+
+    Attributes:
+        eps: Linf radius that the objective trains for and that held-out PGD attacks with, in pixel units.
+        steps: PGD steps of adversarial training.
+        eps_warmup: share of the training over which eps rises from 0.
+        augment: random crops (4 pixels of padding) and flips.
+        held_out: training images set apart to choose the best epoch; never test images.
+        limit: use this many training images; None is all.
+        precision: of the forward and backward passes; the weights stay float32.
+    """
+
+    dataset: str
+    model: str
+    objective: str = "standard"
+    lsp: LSP | None = None
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    eps: float = 0.1
+    steps: int = 7
+    eps_warmup: float = 0.2
+    augment: bool = False
+    held_out: int = 1000
+    limit: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        pick("model", self.model, MODELS)
+        objective = pick("objective", self.objective, OBJECTIVES)(self.steps)
+        pick("precision", self.precision, {"float32": 0, "bfloat16": 0})
+        if not 0 <= self.eps <= 1:
+            raise ValueError(f"eps is {self.eps:g}, but it must be from 0 to 1 (pixels).")
+        for name in ("epochs", "batch_size", "steps", "held_out"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ValueError(f"lr is {self.lr:g}, but it must be above 0.")
+        if self.lsp is not None and self.lsp.vicinity == "adversarial" and not objective.crafts:
+            raise ValueError(
+                f"the adversarial vicinity needs an objective that crafts examples, and {self.objective} crafts none: "
+                "use the noise vicinity."
+            )
+
+    @property
+    def name(self) -> str:
+        """``<data set>-<model>-<objective>[-lsp]``; a folder gives its own name."""
+        return f"{Path(self.dataset).name}-{self.model}-{self.objective}{'-lsp' if self.lsp else ''}"
+
+    def to_record(self) -> Record:
+        """Return the settings for JSON."""
+        return dataclasses.asdict(self)
+
+
+# Per data set: what every objective shares, then what each adds, then the structure term's settings for each.
+SHARED: dict[str, Record] = {
+    "digits": {"model": "cnn", "epochs": 60, "batch_size": 64, "held_out": 200},
+    "mnist": {"model": "cnn", "epochs": 10, "precision": "bfloat16"},
+    "cifar10": {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "bfloat16"},
+}
+OWN: dict[tuple[str, str], Record] = {
+    ("digits", "standard"): {"eps": 0.1},
+    ("digits", "pgd-at"): {"eps": 0.2},
+    ("mnist", "standard"): {"eps": 0.1},
+    ("mnist", "pgd-at"): {"eps": 0.25},
+    ("cifar10", "standard"): {"eps": 2 / 255},
+    ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 5, "epochs": 16},
+}
+STRUCTURE: dict[tuple[str, str], Record] = {
+    ("digits", "standard"): {"weight": 30.0, "eps": 0.3},
+    ("mnist", "standard"): {"weight": 30.0, "eps": 0.3},
+    ("cifar10", "standard"): {"weight": 100.0, "eps": 8 / 255},
+}
+
+
+def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None, **changes: Any) -> TrainConfig:
+    """Return the recipe of a data set and objective, with ``changes`` on top (None changes nothing).
+
+    Data sets without a recipe of their own follow MNIST if grey, CIFAR-10 if colour.
+
+    Args:
+        data: the training split, whose shape and size decide for a data set without a recipe.
+        dataset: its name or path.
+        objective: one of ``OBJECTIVES``.
+        lsp: settings of the regularizer that differ from the recipe's, None for a baseline.
+        changes: fields of ``TrainConfig``.
+    """
+    pick("objective", objective, OBJECTIVES)
+    like = dataset if dataset in SHARED else "mnist" if data.image_shape[0] == 1 else "cifar10"
+    settings: Record = {**SHARED[like], **OWN[like, objective], "objective": objective}
+    if like != dataset:
+        settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
+    settings.update({key: value for key, value in changes.items() if value is not None})
+    if lsp is not None:
+        default: Record = STRUCTURE.get((like, objective), {"weight": 3.0, "vicinity": "adversarial", "eps": settings["eps"]})
+        settings["lsp"] = LSP(**{**default, **{key: value for key, value in lsp.items() if value is not None}})
+    return TrainConfig(dataset=dataset, **settings)

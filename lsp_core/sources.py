@@ -1,0 +1,155 @@
+"""Where each data set comes from: scikit-learn, torchvision, or a folder of images."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lsp_core.data import DatasetError, ImageDataset, Loader, Split, stratified_split
+from lsp_core.images import FORMATS, ImageError, decode_image, fit_image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+LARGEST_AS_IS = 64  # pixels; larger or unequal images are cropped and resized to FOLDER_SIZE
+FOLDER_SIZE = 32
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+DIGITS = tuple("0123456789")
+
+
+def load_digits(_root: Path, split: Split, _download: bool) -> ImageDataset:
+    """Load scikit-learn's 1,797 digits of 8x8 pixels: 1,198 to train, 599 to test, each class in proportion."""
+    from sklearn.datasets import load_digits as bundled
+
+    bunch = bundled()
+    # 0..16 to 0..255: rounded, as every other data set here has whole grey levels.
+    images = torch.from_numpy(np.round(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
+    labels = torch.from_numpy(bunch.target).long()
+    train, test = stratified_split(labels, held_out=599, seed=0)
+    rows = train if split == "train" else test
+    return ImageDataset("digits", split, images[rows], labels[rows], DIGITS)
+
+
+def load_torchvision(
+    name: str, source: str, classes: tuple[str, ...] | None, root: Path, split: Split, download: bool
+) -> ImageDataset:
+    """Load a data set that torchvision knows, downloading it only when asked."""
+    from torchvision import datasets
+
+    which = {"split": split} if source == "SVHN" else {"train": split == "train"}
+    place = root / "svhn" if source == "SVHN" else root
+    try:
+        found = getattr(datasets, source)(place, download=download, **which)
+    except RuntimeError as error:
+        if download:
+            raise DatasetError(f"{name} could not be downloaded to {root}: {error}") from error
+        raise DatasetError(_how_to_get(name, root)) from None
+    except OSError as error:
+        raise DatasetError(f"{name} could not be read under {root}: {error}") from error
+    images, labels = torch.as_tensor(found.data), torch.as_tensor(getattr(found, "targets", getattr(found, "labels", None)))
+    if images.dim() == 3:
+        images = images[:, None]
+    elif images.shape[-1] == 3:
+        images = images.permute(0, 3, 1, 2).contiguous()
+    return ImageDataset(name, split, images, labels.long(), classes or tuple(found.classes))
+
+
+def load_cifar10(root: Path, split: Split, download: bool) -> ImageDataset:
+    """Load CIFAR-10 from torchvision's layout, or from the folder ``cifar10/{train,test}/<class>``."""
+    if (root / "cifar10" / split).is_dir():
+        found = load_folder(root / "cifar10", split, name="cifar10")
+        if found.classes != CIFAR10:
+            raise DatasetError(f"{root / 'cifar10' / split} must hold the folders {', '.join(CIFAR10)}.")
+        return found
+    return load_torchvision("cifar10", "CIFAR10", CIFAR10, root, split, download)
+
+
+def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDataset:
+    """Load ``folder/split/<class>/<image>``, decoded once and then read from a cache.
+
+    Images of one size up to 64 pixels stay as they are; others are cropped to a square and resized to 32. The data set
+    is grey only if every file is.
+
+    Raises:
+        DatasetError: if the split is absent, a class has no image, or a file cannot be decoded.
+    """
+    base = folder / split
+    if not base.is_dir():
+        raise DatasetError(f"{folder} has no folder {split}: it must hold train/<class>/ and test/<class>/.")
+    classes = tuple(sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and not entry.name.startswith(".")))
+    if len(classes) < 2:
+        raise DatasetError(f"{base} holds {len(classes)} class folder(s), but a classifier needs at least two.")
+    listing = [(label, entry) for label, title in enumerate(classes) for entry in _image_files(base / title)]
+    files = [Path(entry.path) for _, entry in listing]
+    labels = torch.tensor([label for label, _ in listing])
+    digest = hashlib.sha256(str(base.resolve()).encode())
+    for _, entry in listing:
+        state = entry.stat()
+        digest.update(f"{entry.name} {state.st_size} {state.st_mtime_ns};".encode())
+    images = _cached(f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all(files))
+    return ImageDataset(name or str(folder), split, images, labels, classes)
+
+
+def _image_files(folder: Path) -> list[os.DirEntry[str]]:
+    found = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
+    if not found:
+        raise DatasetError(f"the class folder {folder} holds no image ({', '.join(FORMATS)}).")
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _decode_all(files: list[Path]) -> Tensor:
+    decoded = []
+    for file in files:
+        try:
+            decoded.append(decode_image(file.read_bytes()).pixels)
+        except ImageError as error:
+            raise DatasetError(f"{file}: {error}") from error
+    channels = 1 if all(pixels.ndim == 2 for pixels in decoded) else 3
+    sizes = {pixels.shape[:2] for pixels in decoded}
+    height, width = next(iter(sizes))
+    as_is = len(sizes) == 1 and height == width <= LARGEST_AS_IS
+    return torch.from_numpy(np.stack([fit_image(pixels, channels, height if as_is else FOLDER_SIZE) for pixels in decoded]))
+
+
+def _cached(key: str, compute: Callable[[], Tensor]) -> Tensor:
+    """Return the tensor of that key from the disk, else compute and keep it; a cache that cannot be used is passed by."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsp-lab"
+    path = home / f"{key}.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file:
+            return torch.as_tensor(file.get_tensor("images"))
+    except (OSError, SafetensorError):
+        images = compute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        save_file({"images": images}, partial)
+        partial.replace(path)
+    except OSError:
+        pass  # a read-only home costs time at the next start, nothing else
+    return images
+
+
+def _how_to_get(name: str, root: Path) -> str:
+    return (
+        f"{name} is not under {root}: fetch it with `python -m lsp_core info {name} --download`, "
+        "or point --data-root or $LSP_DATA to the folder that holds it."
+    )
+
+
+DATASETS: dict[str, Loader] = {
+    "digits": load_digits,
+    "mnist": functools.partial(load_torchvision, "mnist", "MNIST", DIGITS),
+    "fashion-mnist": functools.partial(load_torchvision, "fashion-mnist", "FashionMNIST", FASHION),
+    "cifar10": load_cifar10,
+    "cifar100": functools.partial(load_torchvision, "cifar100", "CIFAR100", None),
+    "svhn": functools.partial(load_torchvision, "svhn", "SVHN", DIGITS),
+}

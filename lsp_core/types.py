@@ -1,0 +1,72 @@
+"""The vocabulary: what an attack, a classifier and a structure term are to the rest of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor, nn
+
+Norm = Literal["Linf", "L2"]
+T = TypeVar("T")
+
+
+class Classifier(nn.Module):
+    """Images (N,C,H,W) in [0,1] to logits (N,K), by way of an embedding.
+
+    A subclass defines ``features`` and a linear ``head``, and normalises its input in its first layer, so that an attack
+    always works in pixel units.
+    """
+
+    head: nn.Linear
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the embedding (N,D) that feeds the last linear layer."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N,K)."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+class Step(NamedTuple):
+    """One iterate of an attack: ``index`` 0 is its start, ``images`` (N,C,H,W) and ``logits`` (N,K) belong together."""
+
+    restart: int
+    index: int
+    images: Tensor
+    logits: Tensor
+
+
+OnStep = Callable[[Step], None]
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """Moves images (N,C,H,W) in [0,1] within an ``eps`` ball of ``norm``, and within [0,1]."""
+
+    @property
+    def norm(self) -> Norm:
+        """The norm that bounds the perturbation."""
+
+    @property
+    def eps(self) -> float:
+        """The radius in pixel units: 8/255, not 8."""
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
+        """Return the adversarial images, of the same shape; ``on_step`` sees every iterate and may raise to cancel."""
+
+
+def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """Look ``name`` up in ``table``.
+
+    Raises:
+        ValueError: naming the valid choices, if it is not there.
+    """
+    if name not in table:
+        raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(table)}.")
+    return table[name]
+
+
+Record = dict[str, Any]  # what goes into JSON

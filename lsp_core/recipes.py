@@ -84,9 +84,9 @@ OWN: dict[tuple[str, str], Record] = {
     ("digits", "standard"): {"eps": 0.1},
     ("digits", "pgd-at"): {"eps": 0.2},
     ("mnist", "standard"): {"eps": 0.1},
-    ("mnist", "pgd-at"): {"eps": 0.25},
+    ("mnist", "pgd-at"): {"eps": 0.25, "steps": 5, "epochs": 7},
     ("cifar10", "standard"): {"eps": 2 / 255},
-    ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 5, "epochs": 16},
+    ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 4, "epochs": 10},
 }
 STRUCTURE: dict[tuple[str, str], Record] = {
     ("digits", "standard"): {"weight": 30.0, "eps": 0.3},
@@ -114,6 +114,6 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
-        default: Record = STRUCTURE.get((like, objective), {"weight": 3.0, "vicinity": "adversarial", "eps": settings["eps"]})
+        default: Record = STRUCTURE.get((like, objective), {"weight": 5.0, "vicinity": "adversarial", "eps": settings["eps"]})
         settings["lsp"] = LSP(**{**default, **{key: value for key, value in lsp.items() if value is not None}})
     return TrainConfig(dataset=dataset, **settings)

@@ -31,10 +31,10 @@ class Classifier(nn.Module):
 
 
 class Step(NamedTuple):
-    """One iterate of an attack: ``index`` 0 is its start, ``images`` (N,C,H,W) and ``logits`` (N,K) belong together."""
+    """One iterate of an attack: ``number`` 0 is its start, ``images`` (N,C,H,W) and ``logits`` (N,K) belong together."""
 
     restart: int
-    index: int
+    number: int
     images: Tensor
     logits: Tensor
 

@@ -11,29 +11,18 @@ from lsp_core.types import Classifier
 
 
 class SmallCNN(Classifier):
-    """Four convolutions, two of them of stride 2, and an embedding of 128 numbers.
-
-    No batch norm: an image's logits never depend on what else is in the batch, in training either.
-    """
+    """Four convolutions, each with batch norm and ReLU, two of them of stride 2, and an embedding of 128 numbers."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         channels, height, width = image_shape
-        height, width = (height + 3) // 4, (width + 3) // 4
+        down, across = (height + 3) // 4, (width + 3) // 4
         self.normalize = Normalize(mean, std)
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(64, 64, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(64 * height * width, 128),
-            nn.ReLU(),
-        )
+        layers: list[nn.Module] = []
+        for filters, stride in ((32, 1), (32, 2), (64, 1), (64, 2)):
+            layers += [nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
+            channels = filters
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * down * across, 128), nn.ReLU())
         self.head = nn.Linear(128, classes)
 
     def features(self, images: Tensor) -> Tensor:

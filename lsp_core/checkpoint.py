@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lsp_core.files import replacing
 from lsp_core.models import build_model
 from lsp_core.types import Classifier, Record
 
@@ -72,19 +71,29 @@ class Card:
             for key in ("image_shape", "classes", "mean", "std"):
                 record[key] = tuple(record[key])
             card = cls(**record)
-            texts = (card.name, card.model, card.dataset, card.objective, *card.classes)
-            numbers = (*card.mean, *card.std)
-            if not (all(isinstance(value, str) for value in texts) and all(isinstance(value, float) for value in numbers)):
-                raise CheckpointError("its card has values of the wrong kind.")
-            if len(card.image_shape) != 3 or not all(isinstance(n, int) and 0 < n <= 4096 for n in card.image_shape):
-                raise CheckpointError(f"its card gives the image shape {card.image_shape}.")
-            if not 2 <= len(card.classes) <= 100_000:
-                raise CheckpointError(f"its card gives {len(card.classes)} classes.")
         except CheckpointError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError("its card cannot be read.") from error
+        card._check()
         return card
+
+    def _check(self) -> None:
+        texts = (self.name, self.model, self.dataset, self.objective, self.date, self.command, *self.classes)
+        records = (self.config, self.held_out, self.versions, self.lsp or {})
+        if not (
+            all(isinstance(value, str) for value in texts)
+            and all(isinstance(value, dict) for value in records)
+            and all(isinstance(value, int | float) for value in (*self.mean, *self.std))
+            and all(isinstance(value, int) for value in (self.seed, self.epoch))
+        ):
+            raise CheckpointError("its card has values of the wrong kind.")
+        if len(self.image_shape) != 3 or not all(isinstance(n, int) and 0 < n <= 4096 for n in self.image_shape):
+            raise CheckpointError(f"its card gives the image shape {self.image_shape}.")
+        if not len(self.mean) == len(self.std) == self.image_shape[0]:
+            raise CheckpointError(f"its card has another number of means or deviations than {self.image_shape[0]}.")
+        if not 2 <= len(self.classes) <= 100_000:
+            raise CheckpointError(f"its card gives {len(self.classes)} classes.")
 
     def to_json(self) -> str:
         """Return the card as JSON text."""
@@ -92,20 +101,9 @@ class Card:
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file so that a reader finds the old file or the new one, never half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    """Write a safetensors file; a reader finds the old file or the new one, never half of it."""
+    with replacing(path) as partial:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial, metadata)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def save_checkpoint(path: str | Path, model: Classifier, card: Card) -> None:
@@ -138,7 +136,8 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
     """Load a model in evaluation mode, and its card. Nothing in the file is executed.
 
     Raises:
-        CheckpointError: if the file is missing, truncated, pickled, of another project, or its weights do not fit its card.
+        CheckpointError: if the file is missing, truncated, pickled, of another project, or its weights are not finite
+            or do not fit its card.
     """
     card = read_card(path)
     try:
@@ -146,11 +145,14 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
             model = build_model(card.model, card.image_shape, len(card.classes), card.mean, card.std)
         with safe_open(path, framework="pt", device=str(device)) as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        kinds = {key: value.dtype for key, value in model.state_dict().items()}
         model.load_state_dict(weights, strict=True, assign=True)
     except (RuntimeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is no checkpoint: its weights do not fit a {card.model} of its card.") from error
     except ValueError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}") from error
+    if any(value.dtype != kinds[key] for key, value in weights.items()):
+        raise CheckpointError(f"{path} is no checkpoint: its weights have another number format than a {card.model}.")
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise CheckpointError(f"{path} holds weights that are not finite, so nothing it predicts means anything.")
     return model.eval().requires_grad_(False), card

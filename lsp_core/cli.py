@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -16,20 +18,22 @@ from tqdm import tqdm
 
 from lsp_core import records
 from lsp_core.attacks import ATTACKS
-from lsp_core.checkpoint import list_checkpoints, load_checkpoint, read_card
-from lsp_core.data import load_dataset
+from lsp_core.checkpoint import Card, list_checkpoints, load_checkpoint, read_card
+from lsp_core.data import ImageDataset, Split, load_dataset
+from lsp_core.evaluation import Evaluation
 from lsp_core.evaluation import evaluate as run_evaluation
+from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.provenance import today, versions
 from lsp_core.recipes import recipe
 from lsp_core.sources import DATASETS
-from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.training import EpochLog, Trainer
 from lsp_core.types import Attack, Record, pick
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = Console()
+console = Console(markup=False, emoji=False)  # what is printed may come from a file that nobody vouches for
+INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 DataRoot = Annotated[str | None, typer.Option(help="Where data sets lie; else $LSP_DATA, else data/.")]
@@ -38,9 +42,9 @@ Seed = Annotated[int, typer.Option(help="Of every random choice.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set if it is absent.")]
 
 
-def names(table: object) -> str:
+def names(table: Iterable[str]) -> str:
     """Return the names in a table, for a help text."""
-    return ", ".join(table)  # type: ignore[call-overload, no-any-return]
+    return ", ".join(table)
 
 
 @app.command()
@@ -73,9 +77,9 @@ def train(
     if lsp is not None:
         structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball)}
     elif (weight, vicinity, ball) != (None, None, None):
-        raise ValueError("--weight, --vicinity and --ball describe the LSP term: add --lsp vicinity or --lsp distribution.")
-    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "eps": parse_eps(eps), "steps": steps}
-    config = recipe(data, dataset, objective, structure, **given, limit=limit, seed=seed)
+        raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
+    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": limit}
+    config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps), seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
         console.print(f"resuming {config.name} after epoch {done}")
@@ -84,27 +88,32 @@ def train(
         def on_epoch(log: EpochLog) -> None:
             bar.update(log.epoch + 1 - bar.n)
             bar.write(
-                f"epoch {log.epoch + 1:3d}  loss {log.loss:7.4f}  lsp {log.lsp:8.6f}  held-out clean {log.clean_accuracy:6.1%}  "
+                f"epoch {log.epoch + 1:3d}  loss {log.loss:7.4f}  lsp {log.lsp:8.6f}  "
+                f"held-out clean {log.clean_accuracy:6.1%}  "
                 f"PGD-10 at {show_eps(config.eps)} {log.robust_accuracy:6.1%}  {log.seconds:.0f} s"
             )
 
         def on_batch(epoch: int, done: int, batches: int) -> None:
             bar.n = round(epoch + done / batches, 2)
-            bar.refresh() if done % 10 == 0 and not bar.disable else None
+            if done % 10 == 0:
+                bar.refresh()
 
         trainer.run(on_batch, on_epoch)
     best = max(trainer.history, key=lambda log: log.score)
     console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
     if json_path:
         history = [dataclasses.asdict(log) for log in trainer.history]
-        records.write_json(json_path, {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history})
+        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
+        records.write_json(json_path, result)
 
 
 @app.command()
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
     attacks: Annotated[str, typer.Option(help=f"Comma-separated: {names(ATTACKS)}.")] = "fgsm,pgd",
-    eps: Annotated[str | None, typer.Option(help="Comma-separated radii, 0.1 or 8/255; default: what it was trained for.")] = None,
+    eps: Annotated[
+        str | None, typer.Option(help="Comma-separated radii, 0.1 or 8/255; default: what it was trained for.")
+    ] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
     steps: Annotated[int, typer.Option(help="PGD steps; each is 2.5 eps / steps long.")] = 20,
     restarts: Annotated[int, typer.Option(help="PGD restarts; the worst counts, per image.")] = 1,
@@ -122,41 +131,25 @@ def evaluate(
     place = pick_device(device)
     model, card = load_checkpoint(checkpoint, place)
     data = load_dataset(dataset or card.dataset, "test", data_root, download=download)
-    if data.image_shape != card.image_shape or len(data.classes) != len(card.classes):
-        raise ValueError(
-            f"{card.name} takes images {card.image_shape} of {len(card.classes)} classes, but {data.name} has "
-            f"{data.image_shape} of {len(data.classes)}."
-        )
+    check_fit(card, data)
     if n < 1:
         raise ValueError(f"n is {n}, but it must be 1 or more.")
-    radii = [parse_eps(part) for part in eps.split(",")] if eps else [float(card.config.get("eps", 8 / 255))]
-    line_up: list[Attack] = []
-    for name in attacks.split(","):
-        kind, chosen = pick("attack", name.strip(), ATTACKS), {"norm": norm, "loss": loss}
-        if name.strip() == "pgd":
-            chosen |= {"steps": steps, "restarts": restarts, "seed": seed}
-        line_up += [kind(eps=radius, **chosen) for radius in radii]  # type: ignore[arg-type]
+    radii = eps.split(",") if eps else [str(card.config.get("eps", 8 / 255))]
+    chosen = {"norm": norm, "loss": loss, "steps": steps, "restarts": restarts, "seed": seed}
+    line_up = [
+        make_attack(name.strip(), eps=parse_eps(radius), **chosen) for name in attacks.split(",") for radius in radii
+    ]
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n]
     images = data.float(rows).to(place).contiguous(memory_format=torch.channels_last)
     labels, model = data.labels[rows].to(place), model.to(memory_format=torch.channels_last)
-    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "seconds", title=f"{card.name} on {data.name} test")
+    title = f"{card.name} on {data.name} test"
+    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "seconds", title=title)
     entries: list[Record] = []
     with tqdm(total=len(rows) * len(line_up), unit="image", leave=False) as bar:
         for attack in line_up:
-            base = bar.n
-            result = run_evaluation(
-                model, images, labels, attack, batch_size, on_progress=lambda done, _: bar.update(base + done - bar.n)  # noqa: B023
-            )
-            low, high = result.robust_interval
-            table.add_row(
-                f"{type(attack).__name__} {norm}{f' {steps} steps' if hasattr(attack, 'steps') else ''}",
-                show_eps(attack.eps),
-                f"{result.clean_accuracy:.1%}",
-                f"{result.robust_accuracy:.1%}",
-                f"{low:.1%} to {high:.1%}",
-                str(result.n),
-                f"{result.seconds:.1f}",
-            )
+            report = functools.partial(lambda before, done, _: bar.update(before + done - bar.n), bar.n)
+            result = run_evaluation(model, images, labels, attack, batch_size, on_progress=report)
+            table.add_row(*cells(result))
             about = {"dataset": data.name, "split": data.split, "seed": seed, "device": place}
             entries.append({**about, **result.to_record(), "versions": versions(), "date": today()})
     console.print(table)
@@ -178,12 +171,14 @@ def info(
         record: Record = {**dataclasses.asdict(card), "sha256": records.sha256(path)}
     elif path.is_dir() and not (path / "train").is_dir():
         cards, problems = list_checkpoints(path)
-        record = {name: f"{card.dataset}, {card.model}, {card.objective}{', LSP' if card.lsp else ''}" for name, card in cards.items()}
+        record = {name: f"{card.dataset}, {card.model}, {card.objective}" for name, card in cards.items()}
         record.update(problems)
         if not record:
-            raise ValueError(f"{path} holds no checkpoint: train one with `python -m lsp_core train digits --out {path}`.")
+            hint = f"train one with `python -m lsp_core train digits --out {path}`"
+            raise ValueError(f"{path} holds no checkpoint: {hint}.")
     else:
-        splits = [load_dataset(what, split, data_root, download=download) for split in ("train", "test")]  # type: ignore[arg-type]
+        halves: tuple[Split, Split] = ("train", "test")
+        splits = [load_dataset(what, split, data_root, download=download) for split in halves]
         record = {f"{data.split} images": f"{len(data)} of shape {data.image_shape}" for data in splits}
         record["classes"] = splits[0].classes
     table = Table("", "", title=what, show_header=False)
@@ -195,8 +190,47 @@ def info(
         records.write_json(json_path, record)
 
 
+def check_fit(card: Card, data: ImageDataset) -> None:
+    """Refuse a data set whose images or classes are not those of the model.
+
+    Raises:
+        ValueError: saying what differs.
+    """
+    if data.image_shape != card.image_shape:
+        raise ValueError(f"{card.name} takes images of {card.image_shape}, but {data.name} has {data.image_shape}.")
+    if data.classes != card.classes:
+        raise ValueError(f"{card.name} was trained on other classes than those of {data.name}.")
+
+
+def make_attack(name: str, **settings: Any) -> Attack:
+    """Build an attack from those settings that it has.
+
+    Raises:
+        ValueError: if the name is unknown, or a setting cannot be meant.
+    """
+    kind = pick("attack", name, ATTACKS)
+    known = {field.name for field in dataclasses.fields(kind)}
+    attack: Attack = kind(**{key: value for key, value in settings.items() if key in known})
+    return attack
+
+
+def cells(result: Evaluation) -> list[str]:
+    """Write an evaluation as a row of the table."""
+    attack, (low, high) = result.attack, result.robust_interval
+    steps = f" {attack.steps} steps" if hasattr(attack, "steps") else ""
+    return [
+        f"{type(attack).__name__} {attack.norm}{steps}",
+        show_eps(attack.eps),
+        f"{result.clean_accuracy:.1%}",
+        f"{result.robust_accuracy:.1%}",
+        f"{low:.1%} to {high:.1%}",
+        str(result.n),
+        f"{result.seconds:.1f}",
+    ]
+
+
 def parse_eps(text: str | None) -> float | None:
-    """Read a radius in pixel units, written as "0.1" or "8/255".
+    """Read a radius in pixel units, written as "0.1" or "8/255"; None stays None.
 
     >>> parse_eps("8/255") == 8 / 255
     True
@@ -238,9 +272,10 @@ def main() -> None:
     """Run the command line; bad input ends it with one sentence and status 2."""
     try:
         app()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted: what was finished is kept; a training goes on with --resume.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("Interrupted: what was finished is kept; a training goes on with --resume.", err=True)
+        raise

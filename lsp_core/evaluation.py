@@ -68,7 +68,9 @@ class Evaluation:
 
     def to_record(self) -> Record:
         """Return what goes into JSON: the attack with all its settings, n, fractions and intervals."""
-        settings = dataclasses.asdict(self.attack) if dataclasses.is_dataclass(self.attack) else {}  # type: ignore[arg-type]
+        settings: Record = {}
+        if dataclasses.is_dataclass(self.attack):
+            settings = dataclasses.asdict(self.attack)
         return {
             "attack": type(self.attack).__name__,
             "norm": self.attack.norm,
@@ -109,27 +111,26 @@ def evaluate(
         on_progress: called with (done, n) after each batch; what it raises ends the evaluation.
 
     Raises:
-        ValueError: if model, images or labels are not what they should be, the model's outputs are not finite, or the attack
-            leaves its ball or [0,1].
+        ValueError: if an argument is not what it should be, the model's outputs are not finite, or the attack leaves
+            its ball or [0,1].
     """
     check_batch(model, images, labels)
     if len(images) == 0:
         raise ValueError("images are empty, so there is nothing to evaluate.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
     started = time.perf_counter()
-    logits = predict(model, images, batch_size)
-    if not logits.isfinite().all():
-        raise ValueError("model returns logits that are not finite, so no accuracy of it means anything.")
-    if labels.amin() < 0 or labels.amax() >= logits.shape[1]:
-        raise ValueError(
-            f"labels reach from {labels.amin()} to {labels.amax()}, but the model has the classes 0 to {logits.shape[1] - 1}."
-        )
+    logits = _finite_logits(model, images, batch_size)
+    lowest, highest, last = int(labels.amin()), int(labels.amax()), logits.shape[1] - 1
+    if lowest < 0 or highest > last:
+        raise ValueError(f"labels reach from {lowest} to {highest}, but the model has the classes 0 to {last}.")
     clean = logits.argmax(1) == labels
     robust = torch.zeros_like(clean)
     right = clean.nonzero().squeeze(1)
     for rows in right.split(batch_size) if len(right) else ():
         adversarial = attack(model, images[rows], labels[rows])
         _check_budget(attack, images[rows], adversarial)
-        robust[rows] = predict(model, adversarial, batch_size).argmax(1) == labels[rows]
+        robust[rows] = _finite_logits(model, adversarial, batch_size).argmax(1) == labels[rows]
         if on_progress is not None:
             on_progress(int(rows[-1]) + 1, len(images))
     if on_progress is not None:
@@ -137,9 +138,19 @@ def evaluate(
     return Evaluation(attack, clean, robust, time.perf_counter() - started)
 
 
+def _finite_logits(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    logits = predict(model, images, batch_size)
+    if not logits.isfinite().all():  # argmax takes NaN for the largest, so a broken model could pass for a robust one
+        raise ValueError("model returns logits that are not finite, so no accuracy of it means anything.")
+    return logits
+
+
 def _check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:
+    name = type(attack).__name__
+    if adversarial.shape != images.shape:
+        raise ValueError(f"{name} returned shape {tuple(adversarial.shape)} for {tuple(images.shape)}.")
     spent = NORMS[attack.norm].size(adversarial - images).amax().item()
     if not spent <= attack.eps * (1 + 1e-5) + TOLERANCE:
-        raise ValueError(f"{type(attack).__name__} moved an image by {spent:g} in {attack.norm}, beyond eps {attack.eps:g}.")
+        raise ValueError(f"{name} moved an image by {spent:g} in {attack.norm}, beyond eps {attack.eps:g}.")
     if not (adversarial.amin() >= 0 and adversarial.amax() <= 1):
-        raise ValueError(f"{type(attack).__name__} returned pixels outside [0,1].")
+        raise ValueError(f"{name} returned pixels outside [0,1].")

@@ -53,7 +53,7 @@ def decode_image(content: bytes) -> DecodedImage:
         raise ImageError(f"The image is too large; the limit is {MAX_PIXELS / 1e6:.0f} megapixels.") from None
     except ImageError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except Exception as error:  # on hostile bytes Pillow's decoders raise whatever comes, struct.error for one
         raise ImageError("The image is damaged or truncated, so it could not be decoded.") from error
 
 
@@ -72,18 +72,19 @@ def _decode(image: Image.Image) -> DecodedImage:
         return DecodedImage(np.clip(np.round(deep / 257), 0, 255).astype(np.uint8), tuple(notes))
     if image.mode == "CMYK":
         notes.append("Its CMYK colours were converted to RGB.")
+    kept = "L" if image.mode in ("1", "L", "LA") else "RGB"
     if "A" in image.mode or "transparency" in image.info:
         notes.append("Its transparent parts were laid on white.")
         layered = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), layered)
-        return DecodedImage(np.array(image.convert("RGB")), tuple(notes))
-    return DecodedImage(np.array(image.convert("L" if image.mode in ("L", "1") else "RGB")), tuple(notes))
+    return DecodedImage(np.array(image.convert(kept)), tuple(notes))
 
 
 def fit_image(pixels: NDArray[np.uint8], channels: int, size: int) -> NDArray[np.uint8]:
     """Crop the centre square, resize it to ``size`` and give it ``channels`` (1 or 3): uint8 (channels,size,size)."""
     image = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")
     if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BOX if min(image.size) > size else Image.Resampling.BICUBIC)
+        method = Image.Resampling.BOX if min(image.size) > size else Image.Resampling.BICUBIC
+        image = ImageOps.fit(image, (size, size), method)
     array = np.array(image)
     return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -1,7 +1,7 @@
 """Local Structure Preserving regularization: our reading of Wei, Zhou and Wu 2023 (arXiv 2303.16861).
 
-Only the abstract is known to us, not the equation. The local structure at a sample is its neighbourhood: its nearest samples
-and the points of the eps-ball around it. Each structure term says in its own way that the embedding keeps it.
+Only the abstract is known to us, not the equation. The local structure at a sample is its neighbourhood: its nearest
+samples and the points of the eps-ball around it. Each structure term says in its own way that the embedding keeps it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LSP:
         if self.eps > 1 or self.warmup > 1:
             raise ValueError(f"eps and warmup of LSP are {self.eps:g} and {self.warmup:g}, but they must be 1 or less.")
         if self.k < 1 or self.temperature <= 0:
-            raise ValueError(f"k and temperature of LSP are {self.k} and {self.temperature:g}, but they must be above 0.")
+            raise ValueError(f"k is {self.k} and temperature {self.temperature:g}, but LSP needs both above 0.")
 
     def sample(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one point of the eps-ball of each image: uniform noise, clipped to [0,1]."""
@@ -72,8 +72,8 @@ class LSP:
         shapes = (images.shape, features.shape)
         if (vic_images.shape, vic_features.shape) != shapes or len(images) != len(features) or features.dim() != 2:
             raise ValueError(
-                f"images and features have shapes {tuple(images.shape)} and {tuple(features.shape)}, and those of the "
-                f"eps-ball points {tuple(vic_images.shape)} and {tuple(vic_features.shape)}: they must match row by row."
+                f"images and features have shapes {tuple(images.shape)} and {tuple(features.shape)}, but those of the "
+                f"eps-ball points {tuple(vic_images.shape)} and {tuple(vic_features.shape)}: all must match row by row."
             )
         if self.unit_length:
             features, vic_features = _unit(features), _unit(vic_features)
@@ -91,9 +91,9 @@ def vicinity(_lsp: LSP, _images: Tensor, features: Tensor, _vic_images: Tensor, 
 def distribution(lsp: LSP, images: Tensor, features: Tensor, _vic_images: Tensor, vic_features: Tensor) -> Tensor:
     """Keep the neighbourhood distribution: mean of KL(p_i || q_i) + KL(p_i || q'_i) over the batch.
 
-    p(j|i) is the softmax of -|x_i - x_j|^2 / (2 s_i^2) over the other images, with s_i the distance to the k-th nearest;
-    q(j|i) the softmax of -|z_i - z_j|^2 / temperature; q'(j|i) the same with the embedding of the eps-ball point of i in
-    the place of z_i, so that a point of the ball keeps the neighbourhood of its centre.
+    p(j|i) is the softmax of -|x_i - x_j|^2 / (2 s_i^2) over the other images, with s_i the distance to the k-th
+    nearest; q(j|i) the softmax of -|z_i - z_j|^2 / temperature; q'(j|i) the same with the embedding of the eps-ball
+    point of i in the place of z_i, so that a point of the ball keeps the neighbourhood of its centre.
 
     Our reading; a relative of stochastic neighbour embedding (Hinton and Roweis 2002).
     """

@@ -94,5 +94,5 @@ def _distances(queries: Tensor, points: Tensor) -> Tensor:
 
 def _checked(inputs: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
     if len(inputs) != len(embedding):
-        raise ValueError(f"inputs have {len(inputs)} rows and embedding {len(embedding)}, but each needs one per point.")
+        raise ValueError(f"inputs have {len(inputs)} rows, but embedding {len(embedding)}: each needs one per point.")
     return inputs.flatten(1), embedding.flatten(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -65,4 +66,4 @@ class PGDAT:
         return functional.cross_entropy(adversarial, labels)
 
 
-OBJECTIVES = {"standard": lambda steps: Standard(), "pgd-at": PGDAT}
+OBJECTIVES: dict[str, Callable[[int], Objective]] = {"standard": lambda steps: Standard(), "pgd-at": PGDAT}

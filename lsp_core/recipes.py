@@ -81,7 +81,7 @@ SHARED: dict[str, Record] = {
     "cifar10": {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "bfloat16"},
 }
 OWN: dict[tuple[str, str], Record] = {
-    ("digits", "standard"): {"eps": 0.1},
+    ("digits", "standard"): {"eps": 32 / 255},
     ("digits", "pgd-at"): {"eps": 0.2},
     ("mnist", "standard"): {"eps": 0.1},
     ("mnist", "pgd-at"): {"eps": 0.25, "steps": 5, "epochs": 7},
@@ -89,7 +89,7 @@ OWN: dict[tuple[str, str], Record] = {
     ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 4, "epochs": 10},
 }
 STRUCTURE: dict[tuple[str, str], Record] = {
-    ("digits", "standard"): {"weight": 30.0, "eps": 0.3},
+    ("digits", "standard"): {"weight": 100.0, "eps": 0.3},
     ("mnist", "standard"): {"weight": 30.0, "eps": 0.3},
     ("cifar10", "standard"): {"weight": 100.0, "eps": 8 / 255},
 }
@@ -114,6 +114,7 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
-        default: Record = STRUCTURE.get((like, objective), {"weight": 5.0, "vicinity": "adversarial", "eps": settings["eps"]})
+        own_eps = {"weight": 5.0, "vicinity": "adversarial", "eps": settings["eps"]}
+        default: Record = STRUCTURE.get((like, objective), own_eps)
         settings["lsp"] = LSP(**{**default, **{key: value for key, value in lsp.items() if value is not None}})
     return TrainConfig(dataset=dataset, **settings)

@@ -1,18 +1,18 @@
 """The evaluations of a checkpoint as JSON, beside it as ``NAME.json``.
 
-A file holds ``schema``, ``checkpoint`` (its name), ``sha256`` (of the weights file) and ``evaluations``, a list with one entry
-per attack and eps: ``dataset``, ``split``, ``attack``, ``norm``, ``eps`` (pixel units), ``settings`` (every field of the attack), ``n``,
-``seed`` (of the choice of images), ``clean_accuracy`` and ``robust_accuracy`` (fractions) with their Wilson 95 % ``…_interval``,
-``seconds``, ``device``, ``versions`` and ``date``.
+A file holds ``schema``, ``checkpoint`` (its name), ``sha256`` (of the weights file) and ``evaluations``, a list with
+one entry per attack and eps: ``dataset``, ``split``, ``attack``, ``norm``, ``eps`` (pixel units), ``settings`` (every
+field of the attack), ``n``, ``seed`` (of the choice of images), ``clean_accuracy`` and ``robust_accuracy`` (fractions)
+with their Wilson 95 % ``…_interval``, ``seconds``, ``device``, ``versions`` and ``date``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
+from lsp_core.files import replacing
 from lsp_core.types import Record
 
 SCHEMA = "lsp-lab/evaluations/1"
@@ -44,7 +44,7 @@ def read_records(path: str | Path) -> Record:
             float(low), float(high), str(entry["attack"]), str(entry["norm"]), str(entry["dataset"])
     except RecordError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise RecordError(f"{path} is no evaluations file: {type(error).__name__}.") from error
     return dict(found)
 
@@ -54,10 +54,8 @@ def write_records(path: str | Path, checkpoint: str, digest: str, entries: list[
 
     Entries of other weights (another ``sha256``) are dropped: they say nothing about these.
     """
-    path, kept = Path(path), []
-    if path.exists():
-        before = read_records(path)
-        kept = before["evaluations"] if before.get("sha256") == digest else []
+    before: Record = read_records(path) if Path(path).exists() else {}
+    kept: list[Record] = before["evaluations"] if before.get("sha256") == digest else []
     fresh = {_key(entry) for entry in entries}
     merged = [entry for entry in kept if _key(entry) not in fresh] + entries
     merged.sort(key=lambda entry: (entry["dataset"], entry["norm"], entry["attack"], entry["eps"]))
@@ -66,12 +64,10 @@ def write_records(path: str | Path, checkpoint: str, digest: str, entries: list[
 
 
 def write_json(path: str | Path, record: Record) -> None:
-    """Write JSON so that a reader finds the old file or the new one, never half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Write JSON; a reader finds the old file or the new one, never half of it."""
+    text = json.dumps(record, indent=1) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _key(entry: Record) -> str:

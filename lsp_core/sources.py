@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lsp_core.data import DatasetError, ImageDataset, Loader, Split, stratified_split
+from lsp_core.files import replacing
 from lsp_core.images import FORMATS, ImageError, decode_image, fit_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
@@ -54,7 +55,8 @@ def load_torchvision(
         raise DatasetError(_how_to_get(name, root)) from None
     except OSError as error:
         raise DatasetError(f"{name} could not be read under {root}: {error}") from error
-    images, labels = torch.as_tensor(found.data), torch.as_tensor(getattr(found, "targets", getattr(found, "labels", None)))
+    images = torch.as_tensor(found.data)
+    labels = torch.as_tensor(found.labels if source == "SVHN" else found.targets)
     if images.dim() == 3:
         images = images[:, None]
     elif images.shape[-1] == 3:
@@ -75,31 +77,41 @@ def load_cifar10(root: Path, split: Split, download: bool) -> ImageDataset:
 def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDataset:
     """Load ``folder/split/<class>/<image>``, decoded once and then read from a cache.
 
-    Images of one size up to 64 pixels stay as they are; others are cropped to a square and resized to 32. The data set
-    is grey only if every file is.
+    Square images of one size up to 64 pixels stay as they are; others are cropped to a square and resized to 32. The
+    data set is grey only if every file is.
 
     Raises:
-        DatasetError: if the split is absent, a class has no image, or a file cannot be decoded.
+        DatasetError: if the split is absent, a class has no image, a file cannot be decoded, or the other split has
+            other classes, so that labels would not mean the same.
     """
     base = folder / split
     if not base.is_dir():
         raise DatasetError(f"{folder} has no folder {split}: it must hold train/<class>/ and test/<class>/.")
-    classes = tuple(sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and not entry.name.startswith(".")))
+    classes = _class_folders(base)
     if len(classes) < 2:
         raise DatasetError(f"{base} holds {len(classes)} class folder(s), but a classifier needs at least two.")
+    other = folder / ("test" if split == "train" else "train")
+    if other.is_dir() and _class_folders(other) != classes:
+        raise DatasetError(f"{base} and {other} have other class folders: give both splits the same.")
     listing = [(label, entry) for label, title in enumerate(classes) for entry in _image_files(base / title)]
     files = [Path(entry.path) for _, entry in listing]
     labels = torch.tensor([label for label, _ in listing])
     digest = hashlib.sha256(str(base.resolve()).encode())
-    for _, entry in listing:
+    for label, entry in listing:
         state = entry.stat()
-        digest.update(f"{entry.name} {state.st_size} {state.st_mtime_ns};".encode())
+        digest.update(f"{classes[label]}/{entry.name} {state.st_size} {state.st_mtime_ns};".encode())
     images = _cached(f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all(files))
     return ImageDataset(name or str(folder), split, images, labels, classes)
 
 
+def _class_folders(base: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
 def _image_files(folder: Path) -> list[os.DirEntry[str]]:
-    found = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
+    # Names with a leading dot are what file managers leave behind.
+    files = (entry for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith("."))
+    found = [entry for entry in files if entry.name.lower().endswith(SUFFIXES)]
     if not found:
         raise DatasetError(f"the class folder {folder} holds no image ({', '.join(FORMATS)}).")
     return sorted(found, key=lambda entry: entry.name)
@@ -116,11 +128,12 @@ def _decode_all(files: list[Path]) -> Tensor:
     sizes = {pixels.shape[:2] for pixels in decoded}
     height, width = next(iter(sizes))
     as_is = len(sizes) == 1 and height == width <= LARGEST_AS_IS
-    return torch.from_numpy(np.stack([fit_image(pixels, channels, height if as_is else FOLDER_SIZE) for pixels in decoded]))
+    size = height if as_is else FOLDER_SIZE
+    return torch.from_numpy(np.stack([fit_image(pixels, channels, size) for pixels in decoded]))
 
 
 def _cached(key: str, compute: Callable[[], Tensor]) -> Tensor:
-    """Return the tensor of that key from the disk, else compute and keep it; a cache that cannot be used is passed by."""
+    """Return the tensor of that key from the disk, else compute and keep it; a cache that fails is passed by."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsp-lab"
     path = home / f"{key}.safetensors"
     try:
@@ -129,12 +142,10 @@ def _cached(key: str, compute: Callable[[], Tensor]) -> Tensor:
     except (OSError, SafetensorError):
         images = compute()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({"images": images}, partial)
-        partial.replace(path)
-    except OSError:
-        pass  # a read-only home costs time at the next start, nothing else
+        with replacing(path) as partial:
+            save_file({"images": images}, partial)
+    except (OSError, SafetensorError):
+        pass  # a full disk or a read-only home costs time at the next start, nothing else
     return images
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -49,7 +49,7 @@ OnEpoch = Callable[[EpochLog], None]
 class Trainer:
     """A training that can be cut off after any epoch and go on with the same result.
 
-    Writes ``NAME.safetensors`` (best epoch), ``NAME.last.safetensors`` and, until it is done, ``NAME.resume.safetensors``.
+    Writes ``NAME.safetensors`` (best epoch), ``NAME.last.safetensors`` and, until done, ``NAME.resume.safetensors``.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = build_model(config.model, self.image_shape, len(self.classes), self.mean, self.std)
-        self.model: Classifier = model.to(device, memory_format=torch.channels_last)
+        self.model: Classifier = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             self.model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=True
         )
@@ -144,13 +144,13 @@ class Trainer:
             term = lsp(images, embedding["clean"], views[lsp.vicinity], embedding[lsp.vicinity])
             loss = loss + term * lsp.weight * min(1.0, progress / max(lsp.warmup, 1e-9))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         return torch.stack([loss.detach(), term.detach()])
 
     def _views(self, images: Tensor, labels: Tensor, progress: float) -> dict[str, Tensor]:
-        """Return the batches that go through the model together, so that batch norm treats them as it will when it is used."""
+        """Return the batches that go through the model together, so that batch norm sees what it will see in use."""
         lsp, views = self.config.lsp, {}
         if self.objective.needs_clean or lsp is not None:
             views["clean"] = images
@@ -207,23 +207,26 @@ class Trainer:
         save_tensors(self.path(".resume"), tensors, {"state": json.dumps(state)})
 
     def resume(self) -> int:
-        """Go back to the last whole epoch of an interrupted run; return how many are done (0 if there is nothing to resume).
+        """Go back to the last whole epoch of an interrupted run; return how many are done, 0 if there was none.
 
         Raises:
-            CheckpointError: if the run was of another configuration.
+            CheckpointError: if the run was of another configuration, or its file is damaged.
         """
         path = self.path(".resume")
         if not path.exists():
             return 0
-        with safe_open(path, framework="pt", device=self.device) as file:
-            state: Record = json.loads(file.metadata()["state"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt", device=self.device) as file:
+                state: Record = json.loads(file.metadata()["state"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is no interrupted run: remove the file to start anew.") from error
         if state["config"] != json.loads(json.dumps(self.config.to_record())):
             raise CheckpointError(f"{path} belongs to a run with other settings: repeat those, or remove the file.")
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         for index, parameter in enumerate(self.model.parameters()):
-            momentum = tensors[f"momentum.{index}"].clone(memory_format=torch.preserve_format)
-            self.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+            momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])  # keeps the memory format
+            self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.generator.set_state(tensors["generator"].cpu())
         self.history = [EpochLog(**entry) for entry in state["history"]]
         return len(self.history)

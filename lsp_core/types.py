@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Classifier(nn.Module):
     """Images (N,C,H,W) in [0,1] to logits (N,K), by way of an embedding.
 
-    A subclass defines ``features`` and a linear ``head``, and normalises its input in its first layer, so that an attack
-    always works in pixel units.
+    A subclass defines ``features`` and a linear ``head``, and normalises its input in its first layer, so that an
+    attack always works in pixel units.
     """
 
     head: nn.Linear
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
 
 
 class Step(NamedTuple):
-    """One iterate of an attack: ``number`` 0 is its start, ``images`` (N,C,H,W) and ``logits`` (N,K) belong together."""
+    """One iterate of an attack, ``images`` (N,C,H,W) and their ``logits`` (N,K); ``number`` 0 is its start."""
 
     restart: int
     number: int

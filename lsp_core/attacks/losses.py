@@ -30,11 +30,16 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the margin over the gap between the first and the third logit, so that scaling logits changes nothing.
 
-    Source: Croce and Hein 2020, equation 6. Needs three classes or more.
+    Source: Croce and Hein 2020, equation 6.
 
     >>> dlr(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([0]))
     tensor([-0.5000])
+
+    Raises:
+        ValueError: if there are fewer than three classes.
     """
+    if logits.shape[1] < 3:
+        raise ValueError(f"loss is dlr, which needs three classes or more, but the model has {logits.shape[1]}.")
     ordered = logits.sort(1, descending=True).values
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2]).clamp_min(1e-12)
 

@@ -53,13 +53,13 @@ class L2:
 
     def size(self, delta: Tensor) -> Tensor:
         """Return the Euclidean length of each perturbation."""
-        return delta.flatten(1).norm(dim=1)
+        return delta.flatten(1).square().sum(1).sqrt()
 
     def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
-        """Draw uniformly from the ball: a Gaussian direction, and a radius that is the D-th root of a uniform number."""
+        """Draw uniformly from the ball: a Gaussian direction, and as radius the D-th root of a uniform number."""
         gaussian = torch.empty_like(like).normal_(generator=generator)
         uniform = torch.empty(len(like), device=like.device, dtype=like.dtype).uniform_(generator=generator)
-        radius = eps * uniform ** (1 / like[0].numel())
+        radius = eps * uniform ** (1 / like.shape[1:].numel())
         return self.direction(gaussian) * _per_image(radius, like)
 
     def direction(self, gradient: Tensor) -> Tensor:

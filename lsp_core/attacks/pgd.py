@@ -17,9 +17,11 @@ from lsp_core.types import Norm, OnStep, Step
 class PGD:
     """Climb the loss by normalised steps of ``alpha``, each projected back into the ball and into [0,1].
 
-    With ``early_stop`` an example that any iterate fools is returned as that iterate and leaves the batch, so that more
-    restarts never help the defender; the others are returned at their last iterate. Without it every example takes
-    every step and is returned at its last iterate, which is what adversarial training and a trace want.
+    With ``early_stop`` an example that any iterate fools is returned as that iterate and leaves the batch; the others
+    are returned at their last iterate. Without it every example takes every step and is returned at its last iterate,
+    which is what adversarial training and a trace want. Either way a restart touches no example that an earlier one
+    fooled, so that more restarts never help the defender. (For a smaller batch BLAS may sum in another order, so what
+    leaves the batch can change the last bits of what stays.)
 
     Attributes:
         eps: radius in pixel units.
@@ -81,7 +83,7 @@ class PGD:
         """Run one restart; write iterates into ``result`` and close the rows in ``open_rows`` that are fooled."""
         ball, rows = NORMS[self.norm], open_rows.nonzero().squeeze(1)
         result[rows] = start[rows]
-        last_matters = on_step is not None or (self.early_stop and restart + 1 < self.restarts)
+        last_matters = on_step is not None or restart + 1 < self.restarts
         for index in range(self.steps + 1):
             current = result[rows]
             if index == self.steps and not last_matters:
@@ -89,7 +91,7 @@ class PGD:
             logits, gradient = self._gradient(model, current, labels[rows], needed=index < self.steps)
             if on_step is not None:
                 on_step(self._step(model, restart, index, result, rows, logits))
-            if self.early_stop:
+            if self.early_stop or index == self.steps:
                 standing = ~self._fooled(logits, labels[rows])
                 open_rows[rows[~standing]] = False
                 rows, current, gradient = rows[standing], current[standing], gradient[standing]

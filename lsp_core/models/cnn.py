@@ -20,7 +20,8 @@ class SmallCNN(Classifier):
         self.normalize = Normalize(mean, std)
         layers: list[nn.Module] = []
         for filters, stride in ((32, 1), (32, 2), (64, 1), (64, 2)):
-            layers += [nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
+            layers.append(nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(filters), nn.ReLU()]
             channels = filters
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * down * across, 128), nn.ReLU())
         self.head = nn.Linear(128, classes)

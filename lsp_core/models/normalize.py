@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """Subtract ``mean`` and divide by ``std``, one number a channel, kept as buffers so that weights never part from them."""
+    """Subtract ``mean`` and divide by ``std``, one number a channel: buffers, so that weights never part from them."""
 
     mean: Tensor
     std: Tensor

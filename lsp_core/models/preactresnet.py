@@ -49,8 +49,8 @@ class PreActResNet(Classifier):
         self.stem = nn.Conv2d(image_shape[0], widths[0], 3, stem_stride, padding=1, bias=False)
         inputs, stages = widths[0], []
         for index, width in enumerate(widths):
-            strides = [1 if index == 0 else 2] + [1] * (blocks - 1)
-            stages.append(nn.Sequential(*(PreActBlock(inputs if i == 0 else width, width, s) for i, s in enumerate(strides))))
+            first = PreActBlock(inputs, width, stride=1 if index == 0 else 2)
+            stages.append(nn.Sequential(first, *(PreActBlock(width, width, stride=1) for _ in range(blocks - 1))))
             inputs = width
         self.stages = nn.Sequential(*stages)
         self.tail = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())

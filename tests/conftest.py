@@ -1,0 +1,100 @@
+"""What the tests share: tiny models, toy data, and one tiny trained checkpoint."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import lsp_core
+from lsp_core.data import ImageDataset
+from lsp_core.recipes import TrainConfig
+from lsp_core.training import Trainer
+from lsp_core.types import Classifier
+
+torch.set_num_threads(2)
+
+
+class TinyNet(Classifier):
+    """A seeded classifier of 1x8x8 images: a convolution, a hidden layer, a linear head."""
+
+    def __init__(self, seed: int = 0, classes: int = 5):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.body = nn.Sequential(
+                nn.Conv2d(1, 6, 3, 2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(96, 24), nn.ReLU()
+            )
+            self.head = nn.Linear(24, classes)
+
+    def features(self, images):
+        return self.body(images)
+
+
+class LinearPair(Classifier):
+    """Two classes told apart by one hyperplane: logits (0, w.x + b)."""
+
+    def __init__(self, weight: torch.Tensor, bias: float = 0.0):
+        super().__init__()
+        self.head = nn.Linear(weight.numel(), 2)
+        self.head.weight.data = torch.stack([torch.zeros_like(weight.flatten()), weight.flatten()])
+        self.head.bias.data = torch.tensor([0.0, bias])
+
+    def features(self, images):
+        return images.flatten(1)
+
+
+def random_batch(model: nn.Module, count: int = 24, seed: int = 0, shape=(1, 8, 8)):
+    """Random images, labelled as the model sees them, so that an attack has something to do."""
+    images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
+    return images, model(images).argmax(1).detach()
+
+
+def toy_dataset(split="train", count=60, classes=3, size=8, channels=1, seed=0) -> ImageDataset:
+    """Bright stripes whose place tells the class: a tiny model learns it in a few steps."""
+    generator = torch.Generator().manual_seed(seed + (split == "test"))
+    labels = torch.arange(count) % classes
+    images = torch.randint(0, 60, (count, channels, size, size), generator=generator, dtype=torch.uint8)
+    for row, label in enumerate(labels.tolist()):
+        images[row, :, label * 2 : label * 2 + 2] += 150
+    return ImageDataset("toy", split, images, labels, tuple(f"class {index}" for index in range(classes)))
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch, tmp_path):
+    """No test reads or fills a person's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def digits_train():
+    return lsp_core.load_dataset("digits", "train")
+
+
+@pytest.fixture(scope="session")
+def digits_test():
+    return lsp_core.load_dataset("digits", "test")
+
+
+@pytest.fixture(scope="session")
+def trained_path(digits_train, tmp_path_factory) -> Path:
+    """A small CNN after four epochs on the digits: good enough that attacks have something to break."""
+    config = TrainConfig("digits", "cnn", epochs=4, batch_size=64, held_out=100, eps=0.1)
+    trainer = Trainer(digits_train, config, tmp_path_factory.mktemp("trained"), command="tests")
+    trainer.run()
+    return trainer.path()
+
+
+@pytest.fixture(scope="session")
+def trained(trained_path):
+    return lsp_core.load_checkpoint(trained_path)[0]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with MNIST and CIFAR-10, if this machine has it."""
+    root = Path(os.environ.get("LSP_DATA") or Path(__file__).parent.parent / "data")
+    if not root.is_dir():
+        pytest.skip("MNIST and CIFAR-10 are not here: set LSP_DATA to the folder that holds them.")
+    return root

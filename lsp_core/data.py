@@ -38,7 +38,7 @@ class ImageDataset:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    def float(self, rows: slice | Tensor = slice(None)) -> Tensor:  # noqa: A003
+    def float(self, rows: slice | Tensor = slice(None)) -> Tensor:
         """Return images as float32 in [0,1].
 
         >>> load_dataset("digits").float(slice(0, 2)).shape
@@ -102,3 +102,15 @@ def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, 
         torch.arange(len(labels)).numpy(), test_size=held_out, random_state=seed, stratify=labels.cpu().numpy()
     )
     return torch.from_numpy(kept).sort().values, torch.from_numpy(apart).sort().values
+
+
+def spread(labels: Tensor, count: int) -> Tensor:
+    """Return ``count`` rows that take the classes in turn, each in its own order: 0, 1, 2, …, 0, 1, 2, …
+
+    >>> spread(torch.tensor([0, 0, 1, 1, 1]), 4)
+    tensor([0, 2, 1, 3])
+    """
+    order = labels.argsort(stable=True)
+    sizes = labels.bincount()
+    turn = torch.cat([torch.arange(int(size)) for size in sizes])  # how many of the class came before
+    return order[turn.argsort(stable=True)][:count]

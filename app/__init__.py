@@ -1,0 +1,1 @@
+"""The dashboard: draws what lsp_core computes."""

@@ -1,0 +1,131 @@
+"""What the person chooses: models, image and attack. Each function draws its widgets and returns the choice."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from app.cache import Subject, gallery_outcome, gallery_rows, subject, test_images
+from app.pictures import data_uri
+from lsp_core import Card
+from lsp_core.attacks import PGD
+from lsp_core.attacks.norms import NORMS
+from lsp_core.images import MAX_BYTES, ImageError, decode_image, fit_image
+from lsp_core.radius import show_eps
+
+LINF_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
+L2_RADII = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
+FIRST_CHOICE = "digits-cnn-standard"
+DEFAULT_STEPS, MOST_STEPS = 20, 200
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The chosen image (C,H,W) in [0,1]; ``label`` is None for an upload, ``key`` tells pictures apart."""
+
+    image: Tensor
+    label: int | None
+    key: str
+
+
+def choose_models(cards: dict[str, Card]) -> tuple[str, str]:
+    """Draw both model lists; choosing the first brings its twin into the second."""
+    names = list(cards)
+    if st.session_state.get("model-a") not in names:
+        st.session_state["model-a"] = FIRST_CHOICE if FIRST_CHOICE in names else names[0]
+    first = st.session_state["model-a"]
+    rivals = [name for name in names if comparable(cards[name], cards[first])]
+    if st.session_state.get("model-b") not in rivals or st.session_state.get("paired-with") != first:
+        twin = cards[first].twin
+        st.session_state["model-b"] = twin if twin in rivals else first
+        st.session_state["paired-with"] = first
+    left, right = st.columns(2)
+    left.selectbox("Model A", names, key="model-a", label_visibility="collapsed")
+    right.selectbox("Model B", rivals, key="model-b", label_visibility="collapsed")
+    return first, st.session_state["model-b"]
+
+
+def comparable(one: Card, other: Card) -> bool:
+    """Whether two checkpoints can look at the same image and name the same classes."""
+    return (one.dataset, one.image_shape, one.classes) == (other.dataset, other.image_shape, other.classes)
+
+
+def choose_picture(pair: tuple[Subject, Subject], default: PGD) -> Picture:
+    """Draw the gallery; open it on the first image where the two models differ, in either direction."""
+    dataset = pair[0].card.dataset
+    data, rows = test_images(dataset), gallery_rows(dataset)
+    outcomes = [gallery_outcome(one, default) for one in pair]
+    differ = [row for row, a, b in zip(rows, *outcomes, strict=True) if a != b]
+    opening = differ[0] if differ else rows[0]
+    if st.session_state.get("gallery") not in rows:
+        st.session_state["gallery"] = opening
+    thumbnails = {row: f"![{data.classes[int(data.labels[row])]}]({data_uri(data.images[row].numpy())})" for row in rows}
+    st.pills("Image", rows, format_func=thumbnails.__getitem__, key="gallery", required=True)
+    kept = [sum(outcome) for outcome in outcomes]
+    st.caption(
+        f"Of these {len(rows)} test images the left model keeps {kept[0]} at {show_eps(default.eps)}, the right one {kept[1]}. "
+        "It opens on the first where they differ."
+    )
+    row = st.session_state["gallery"]
+    return Picture(data.float(slice(row, row + 1))[0], int(data.labels[row]), f"{dataset} {row}")
+
+
+def uploaded_picture(card: Card) -> Picture | None:
+    """Draw the upload; a file that cannot be used gets one sentence and changes nothing."""
+    file = st.file_uploader("or upload your own", key="upload", help="PNG, JPEG, WEBP, BMP or GIF, up to 10 MB.")
+    if file is None:
+        return None
+    if file.size > MAX_BYTES:
+        st.error(f"The file has {file.size / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
+        return None
+    try:
+        decoded = decode_image(file.getvalue())
+    except ImageError as error:
+        st.error(f"{error} The gallery's image stays.")
+        return None
+    channels, height, _ = card.image_shape
+    pixels = torch.from_numpy(fit_image(decoded.pixels, channels, height))
+    size = f"{decoded.pixels.shape[1]}×{decoded.pixels.shape[0]}"
+    change = f"Cropped to the centre and resized from {size} to {height}×{height}{', in grey' if channels == 1 else ''}."
+    st.caption(" ".join([*decoded.notes, change, "Its class is not known, so a changed prediction counts as fooled."]))
+    return Picture(pixels.float() / 255, None, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
+
+
+def default_attack(card: Card, norm: str = "Linf") -> PGD:
+    """Return the attack that a data set's page opens with: the radius its first model is measured at."""
+    linf = float(card.config.get("eps", 8 / 255))
+    eps = linf if norm == "Linf" else min(L2_RADII, key=lambda radius: abs(radius - linf * math.sqrt(_pixels(card)) / 2))
+    return PGD(eps, steps=DEFAULT_STEPS, norm="Linf" if norm == "Linf" else "L2", early_stop=False)
+
+
+def choose_attack(card: Card) -> PGD:
+    """Draw eps, steps and norm."""
+    norm = st.segmented_control("Norm", list(NORMS), key="norm", default="Linf", required=True)
+    usual = default_attack(card, norm)
+    radii = {value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)
+    options = sorted(radii | {usual.eps})
+    if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm):
+        st.session_state["eps"], st.session_state["eps-for"] = usual.eps, (card.dataset, norm)
+    eps = st.select_slider("Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.")
+    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps")
+    attack = PGD(eps, steps=steps, norm=usual.norm, early_stop=False)
+    st.caption(f"Step size {attack.step_size:.2g} (2.5 eps / steps), random start, seed {attack.seed}, cross-entropy.")
+    return attack
+
+
+def load_pair(names: tuple[str, str]) -> tuple[Subject, Subject]:
+    """Load both checkpoints.
+
+    Raises:
+        CheckpointError: if one cannot be loaded.
+    """
+    return subject(names[0]), subject(names[1])
+
+
+def _pixels(card: Card) -> int:
+    return math.prod(card.image_shape)

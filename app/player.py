@@ -1,0 +1,72 @@
+"""The player: both models under attack, step by step, scrubbed in the browser without asking the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app.jobs import Job, Lane
+from app.pictures import data_uri, magnified, noise_factor, to_pixels
+
+STATIC = Path(__file__).parent / "static"
+ROWS = 4
+
+_component = st.components.v2.component(
+    "lsp_lab_player",
+    html='<div class="player"></div>',
+    css=(STATIC / "player.css").read_text(encoding="utf-8"),
+    js=(STATIC / "player.js").read_text(encoding="utf-8"),
+)
+
+
+def draw_player(job: Job, names: tuple[str, str], classes: tuple[str, ...], *, play: bool) -> None:
+    """Draw the job as far as it is; ``play`` lets a finished attack run once from its start."""
+    dark = st.context.theme.type == "dark"
+    _component(data=player_data(job, names, classes, play=play, dark=dark), key="step")
+
+
+def player_data(
+    job: Job, names: tuple[str, str], classes: tuple[str, ...], *, play: bool = False, dark: bool = False
+) -> dict[str, Any]:
+    """Return everything the browser needs: pictures as data: addresses, probabilities rounded to four digits."""
+    factor = noise_factor(float(job.request.attack.eps) if job.request.attack.norm == "Linf" else _largest_change(job))
+    drawn = [_lane(lane, name, factor) for lane, name in zip(job.lanes, names, strict=True) if lane.trace is not None]
+    return {
+        "id": f"{id(job)} {job.started}",
+        "running": job.active,
+        "play": play,
+        "dark": dark,
+        "steps": job.request.attack.steps,
+        "factor": factor,
+        "classes": classes,
+        "clean": data_uri(to_pixels(job.request.image.numpy())),
+        "lanes": drawn,
+    }
+
+
+def _lane(lane: Lane, name: str, factor: int) -> dict[str, Any]:
+    trace = lane.trace
+    assert trace is not None
+    images, clean = trace.images.numpy(), trace.image.numpy()
+    likely = np.argsort(-(trace.probabilities.numpy().max(0) + trace.clean.numpy()), kind="stable")
+    rows = [trace.label, *(int(index) for index in likely if int(index) != trace.label)][:ROWS]
+    return {
+        "name": name,
+        "title": lane.subject.name,
+        "label": trace.label,
+        "rows": rows,
+        "cleanGuess": int(trace.clean.argmax()),
+        "cleanProbabilities": np.round(trace.clean.numpy(), 4).tolist(),
+        "probabilities": np.round(trace.probabilities.numpy(), 4).tolist(),
+        "fooledAt": trace.fooled_at,
+        "frames": [data_uri(to_pixels(image)) for image in images],
+        "noise": [data_uri(magnified(image - clean, factor)) for image in images],
+    }
+
+
+def _largest_change(job: Job) -> float:
+    changes = [float((lane.trace.images - lane.trace.image).abs().max()) for lane in job.lanes if lane.trace is not None]
+    return max(changes, default=0.0)

@@ -1,0 +1,125 @@
+"""The main page: one image, two models, an attack that is watched step by step."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from app.cache import catalogue, worker
+from app.controls import choose_attack, choose_models, choose_picture, default_attack, load_pair, uploaded_picture
+from app.jobs import Job, Request, submit
+from app.panels import draw_neighbors, draw_saliency, draw_verdict, lane_names
+from app.player import draw_player
+from lsp_core import CheckpointError, DatasetError
+from lsp_core.saliency import METHODS
+
+QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
+GLANCE = 0.25  # seconds between two looks at a running attack
+FALLBACK = "digits-cnn-standard"
+
+
+def main() -> None:
+    """Draw the controls, attack where something new is to be seen, and draw the stage."""
+    cards, _ = catalogue()
+    if not cards:
+        st.error("There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`.")
+        st.stop()
+    with st.container(key="bench"):
+        panel, stage = st.columns([1, 2.9], gap="large")
+    with stage, st.container(key="models"):
+        names = choose_models(cards)
+    with panel:
+        request, asked = choose(cards, names)
+    with stage:
+        job = current_job(request, asked)
+        watch(job)
+        if not job.active:
+            study(job)
+
+
+def choose(cards: dict, names: tuple[str, str]) -> tuple[Request, bool]:
+    """Draw the controls; return what is to be attacked, and whether the button was pressed."""
+    try:
+        pair = load_pair(names)
+    except CheckpointError as error:
+        st.error(str(error))
+        st.stop()
+    try:
+        picture = choose_picture(pair, default_attack(pair[0].card))
+    except DatasetError as error:
+        st.info(f"{error} Until then the page shows {FALLBACK} and its twin.")
+        pair = fall_back(cards)
+        picture = choose_picture(pair, default_attack(pair[0].card))
+    picture = uploaded_picture(pair[0].card) or picture
+    attack = choose_attack(pair[0].card)
+    busy = "job" in st.session_state and st.session_state["job"].active
+    asked = st.button("Attack both", key="run-attack", type="primary", width="stretch", disabled=busy)
+    return Request(pair, picture.image, picture.label, picture.key, attack), asked
+
+
+def fall_back(cards: dict) -> tuple:
+    """Return the digits twins, which need no data set beside the project."""
+    if FALLBACK not in cards:
+        st.stop()
+    twin = cards[FALLBACK].twin
+    return load_pair((FALLBACK, twin if twin in cards else FALLBACK))
+
+
+def current_job(request: Request, asked: bool) -> Job:
+    """Return the session's job; a new image or model, or the button, starts a new one."""
+    job: Job | None = st.session_state.get("job")
+    if job is None or asked or job.request.identity != request.identity:
+        if job is not None:
+            job.stop()
+        job = submit(request, worker())
+        st.session_state["job"] = job
+        job.wait(QUICK)
+    if job.request.attack != request.attack and not job.active:
+        st.info("The settings have changed: press **Attack both** to see their effect.", icon=":material/tune:")
+    return job
+
+
+def watch(job: Job) -> None:
+    """Draw verdict and player, again and again while the attack runs."""
+    running = job.active
+    names = lane_names(job)
+
+    @st.fragment(run_every=GLANCE if running else None)
+    def look() -> None:
+        job.looked_at = time.monotonic()
+        if running and not job.active:
+            st.rerun()  # the whole page: the rest follows, and the button can be pressed again
+        draw_verdict(job, names)
+        if job.active:
+            bar, button = st.columns([4, 1], vertical_alignment="center")
+            total = 2 * job.request.attack.steps
+            text = f"step {job.steps_done} of {total}" if job.state == "running" else "waiting for another attack to end"
+            bar.progress(min(1.0, job.steps_done / total), text)
+            button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
+        if any(lane.trace is not None for lane in job.lanes):
+            classes = job.request.subjects[0].card.classes
+            draw_player(job, names, classes, play=not running)
+
+    with st.container(key="attack"):
+        look()
+
+
+def study(job: Job) -> None:
+    """Draw what an attack did to the neighbourhood and to the saliency, once it is over."""
+    if all(lane.trace is None for lane in job.lanes):
+        return
+    names = lane_names(job)
+    st.subheader("Are the neighbours kept?", anchor=False)
+    with st.container(key="neighbors"):
+        draw_neighbors(job, names)
+    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    left.subheader("Where does each model look?", anchor=False)
+    method = right.segmented_control(
+        "Saliency method", list(METHODS), default=next(iter(METHODS)), key="method", required=True, label_visibility="collapsed"
+    )
+    with st.container(key="saliency"):
+        draw_saliency(job, names, method)
+
+
+main()

@@ -1,0 +1,77 @@
+"""The checkpoints and their cards."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from app.cache import catalogue, evaluations, folder
+from app.charts import attack_name
+from lsp_core import Card
+from lsp_core.radius import show_eps
+from lsp_core.types import Record
+
+
+def main() -> None:
+    """List every checkpoint of the folder, and say of each file that is none why not."""
+    cards, problems = catalogue()
+    records, _ = evaluations()
+    st.title("Checkpoints", anchor=False)
+    for problem in problems.values():
+        st.warning(problem)
+    if not cards:
+        st.info(f"There is none in {folder().name}/: `python -m lsp_core train digits --out checkpoints` makes one.")
+        st.stop()
+    datasets = sorted({card.dataset for card in cards.values()}, key=lambda name: (name != "digits", name))
+    for dataset in datasets:
+        st.subheader(dataset, anchor=False)
+        names = [name for name, card in cards.items() if card.dataset == dataset]
+        names.sort(key=lambda name: (not name.removesuffix("-lsp").endswith("standard"), name))
+        with st.container(key=f"cards-{dataset}".replace("/", "-")):
+            for name in names:
+                draw_card(name, cards[name], records.get(name, []))
+
+
+def draw_card(name: str, card: Card, entries: list[Record]) -> None:
+    """Draw one card: what it is, what was measured, and how to make it again."""
+    mark = '<span class="chip lsp">LSP</span>' if card.lsp else '<span class="chip">baseline</span>'
+    facts = f"{card.model} · {card.objective} · {'×'.join(map(str, card.image_shape))} · {len(card.classes)} classes"
+    best = headline(card, entries)
+    with st.container(border=True, key=f"card-{name}"):
+        st.markdown(
+            f'<div class="about"><div><b>{escape(name)}</b> {mark}<br><small>{escape(facts)}</small></div>'
+            f"<div>{escape(best)}</div></div>",
+            unsafe_allow_html=True,
+        )
+        with st.expander("Card"):
+            held, config = card.held_out, {key: value for key, value in card.config.items() if key != "history"}
+            st.code(card.command or "unknown", language="bash")
+            st.markdown(
+                f"Trained {escape(card.date or 'on an unknown day')}, seed {card.seed}, kept after epoch {card.epoch}. "
+                f"On {held.get('n', '?')} held-out training images: {held.get('clean_accuracy', 0):.1%} clean, "
+                f"{held.get('robust_accuracy', 0):.1%} under PGD-10 at {show_eps(float(card.config.get('eps', 0)))}."
+            )
+            left, right = st.columns(2)
+            left.json({"lsp": card.lsp, "training": config}, expanded=True)
+            right.json(
+                {"classes": card.classes, "mean": card.mean, "std": card.std, "versions": card.versions, "held out": held},
+                expanded=True,
+            )
+
+
+def headline(card: Card, entries: list[Record]) -> str:
+    """Return the figures that stand on the closed card, with their n and interval."""
+    if not entries:
+        return "not evaluated on test images"
+    goal = float(card.config.get("eps", 0))
+    strongest = [entry for entry in entries if entry["attack"] == "PGD"] or entries
+    entry = min(strongest, key=lambda entry: abs(float(entry["eps"]) - goal))
+    low, high = entry["robust_interval"]
+    return (
+        f"test: {entry['clean_accuracy']:.1%} clean, {entry['robust_accuracy']:.1%} under {attack_name(entry)} at "
+        f"{show_eps(float(entry['eps']))} (95 %: {low:.1%} to {high:.1%}, n = {entry['n']})"
+    )
+
+
+main()

@@ -1,0 +1,110 @@
+"""One image under attack by one model: every step, and the neighbourhood before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lsp_core.neighborhoods import Neighbors, knn
+from lsp_core.types import Attack, Classifier, Step
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An attack on one image, step by step: row 0 is its start, row t the image after t steps.
+
+    Attributes:
+        image: the clean image (C,H,W) in [0,1].
+        label: the class that the attack leaves: the true one, or where nobody knows it the model's own prediction.
+        clean: class probabilities (K,) of the clean image.
+        images: (T,C,H,W) in [0,1].
+        probabilities: (T,K).
+    """
+
+    image: Tensor
+    label: int
+    clean: Tensor
+    images: Tensor
+    probabilities: Tensor
+
+    @property
+    def predicted(self) -> list[int]:
+        """The predicted class after each step."""
+        return list(map(int, self.probabilities.argmax(1)))
+
+    @property
+    def fooled_at(self) -> int | None:
+        """The first step whose image is taken for another class than ``label``; None if there is none."""
+        return next((step for step, guess in enumerate(self.predicted) if guess != self.label), None)
+
+    @property
+    def final(self) -> int:
+        """The step that stands for the outcome: the last that fools the model, else the last."""
+        fooling = [step for step, guess in enumerate(self.predicted) if guess != self.label]
+        return fooling[-1] if fooling else len(self.images) - 1
+
+    @property
+    def adversarial(self) -> Tensor:
+        """The image (C,H,W) of the outcome."""
+        return self.images[self.final]
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """The k nearest reference images in the embedding, before and after the attack; ``moved`` is the distance between both."""
+
+    before: Neighbors
+    after: Neighbors
+    moved: float
+
+    @property
+    def kept(self) -> set[int]:
+        """The reference rows that are near before and after."""
+        return set(self.before.indices[0].tolist()) & set(self.after.indices[0].tolist())
+
+
+def embed(model: Classifier, images: Tensor, batch_size: int = 250) -> Tensor:
+    """Return embeddings (N,D) at unit length, so that two models' distances can be compared."""
+    with torch.no_grad():
+        return torch.cat([functional.normalize(model.features(batch), dim=1) for batch in images.split(batch_size)])
+
+
+def trace_attack(
+    model: Classifier, image: Tensor, label: int | None, attack: Attack, on_step: Callable[[Trace], None] | None = None
+) -> Trace:
+    """Attack one image (C,H,W) and keep every step; ``on_step`` sees the trace so far and may raise to cancel.
+
+    Raises:
+        ValueError: as the attack does.
+    """
+    with torch.no_grad():
+        clean = model(image[None]).softmax(1)[0]
+    goal = int(clean.argmax()) if label is None else label
+    images: list[Tensor] = []
+    probabilities: list[Tensor] = []
+
+    def keep(step: Step) -> None:
+        images.append(step.images[0])
+        probabilities.append(step.logits[0].softmax(0))
+        if on_step is not None:
+            on_step(so_far())
+
+    def so_far() -> Trace:
+        return Trace(image, goal, clean, torch.stack(images), torch.stack(probabilities))
+
+    attack(model, image[None], torch.tensor([goal], device=image.device), on_step=keep)
+    return so_far()
+
+
+def compare_neighborhoods(model: Classifier, trace: Trace, reference: Tensor, k: int) -> Neighborhood:
+    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to the clean and to the adversarial image.
+
+    Raises:
+        ValueError: if k is not from 1 to M.
+    """
+    before, after = embed(model, torch.stack([trace.image, trace.adversarial])).split(1)
+    return Neighborhood(knn(reference, k, before), knn(reference, k, after), float((after - before).norm()))

@@ -12,12 +12,22 @@ import typer
 from streamlit.web import bootstrap
 
 MAIN = Path(__file__).parent / "main.py"
-SLOW_IMPORTS = ("altair", "captum.attr", "pandas", "sklearn.datasets", "sklearn.model_selection", "app.panels", "app.player")
+SLOW_IMPORTS = (
+    "altair",
+    "captum.attr",
+    "pandas",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "app.panels",
+    "app.player",
+)
 
 
 def main(
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 8501,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve LSP Lab in the browser."""
     os.chdir(MAIN.parent.parent)  # where .streamlit/config.toml lies

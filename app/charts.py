@@ -5,24 +5,28 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from lsp_core import Card
+from lsp_core.objectives import OBJECTIVES
+from lsp_core.radius import show_eps
 from lsp_core.types import Record
 
 BASELINE, LSP = "#B4531A", "#1F6FB5"
-OBJECTIVE_DASHES = {"standard": [1, 0], "pgd-at": [6, 4]}
+DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3], [1, 4])
+OBJECTIVE_DASHES = dict(zip(OBJECTIVES, DASHES, strict=False))
 
 
-def accuracy_table(records: dict[str, list[Record]], about: dict[str, tuple[str, bool]]) -> pd.DataFrame:
-    """Return one row per evaluation; ``about`` tells each checkpoint's objective and whether it was trained with LSP."""
+def accuracy_table(records: dict[str, list[Record]], cards: dict[str, Card]) -> pd.DataFrame:
+    """Return one row per evaluation, baselines before their twins."""
     rows = []
     for name, entries in records.items():
-        objective, lsp = about[name]
         for entry in entries:
             low, high = entry["robust_interval"]
             rows.append(
                 {
                     "checkpoint": name,
-                    "objective": objective,
-                    "training": "LSP" if lsp else "baseline",
+                    "dataset": entry["dataset"],
+                    "objective": cards[name].objective,
+                    "training": "LSP" if cards[name].lsp else "baseline",
                     "attack": attack_name(entry),
                     "norm": entry["norm"],
                     "eps": float(entry["eps"]),
@@ -34,7 +38,9 @@ def accuracy_table(records: dict[str, list[Record]], about: dict[str, tuple[str,
                     "seed": entry.get("seed"),
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    place = table["objective"].map(list(OBJECTIVES).index)
+    return table.assign(place=place).sort_values(["place", "checkpoint", "eps"]).drop(columns="place")
 
 
 def attack_name(entry: Record) -> str:
@@ -51,12 +57,12 @@ def with_clean(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracy_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Draw robust accuracy against eps: colour tells LSP from baseline, the dash the objective, the band the interval."""
-    objectives = sorted(table["objective"].unique(), key=lambda name: (name != "standard", name))
+    """Draw robust accuracy against eps: colour is LSP or baseline, the dash the objective, the band the interval."""
+    objectives = [name for name in OBJECTIVES if name in set(table["objective"])]
     colour = alt.Color("training:N").scale(domain=["baseline", "LSP"], range=[BASELINE, LSP]).title("trained")
     dash = (
         alt.StrokeDash("objective:N")
-        .scale(domain=objectives, range=[OBJECTIVE_DASHES.get(name, [2, 2]) for name in objectives])
+        .scale(domain=objectives, range=[OBJECTIVE_DASHES[name] for name in objectives])
         .title("objective")
     )
     base = alt.Chart(table).encode(
@@ -77,6 +83,30 @@ def accuracy_chart(table: pd.DataFrame) -> alt.LayerChart:
     band = base.mark_area(opacity=0.16).encode(y=alt.Y("low:Q").title("robust accuracy"), y2="high:Q")
     line = base.mark_line(strokeWidth=2.5).encode(y=accuracy, strokeDash=dash)
     point = base.mark_point(filled=True, size=55, opacity=1).encode(
-        y=accuracy, shape=alt.Shape("training:N").scale(domain=["baseline", "LSP"], range=["square", "circle"]).title("trained"), tooltip=tips
+        y=accuracy,
+        shape=alt.Shape("training:N").scale(domain=["baseline", "LSP"], range=["square", "circle"]).title("trained"),
+        tooltip=tips,
     )
     return (band + line + point).properties(height=420)
+
+
+def twin_sentence(table: pd.DataFrame, cards: dict[str, Card]) -> list[str]:
+    """Say for each pair of twins what LSP changes, at the measured radius nearest to what they were trained for."""
+    sentences = []
+    for name in table["checkpoint"].unique():
+        twin = cards[name].twin
+        if cards[name].lsp or twin not in set(table["checkpoint"]):
+            continue
+        both = table[table["checkpoint"].isin([name, twin])]
+        shared = set(both[both["checkpoint"] == name]["eps"]) & set(both[both["checkpoint"] == twin]["eps"])
+        if not shared:
+            continue
+        goal = float(cards[name].config.get("eps", 0))
+        eps = min(shared, key=lambda radius: abs(radius - goal))
+        at = both[both["eps"] == eps].set_index("checkpoint")["robust"]
+        sentences.append(
+            f"**{cards[name].objective}** at {show_eps(eps)}: the baseline keeps {at[name]:.1%}, "
+            f"LSP **{at[twin]:.1%}** "
+            f"({100 * (at[twin] - at[name]):+.1f} points)."
+        )
+    return sentences

@@ -64,11 +64,14 @@ def choose_picture(pair: tuple[Subject, Subject], default: PGD) -> Picture:
     opening = differ[0] if differ else rows[0]
     if st.session_state.get("gallery") not in rows:
         st.session_state["gallery"] = opening
-    thumbnails = {row: f"![{data.classes[int(data.labels[row])]}]({data_uri(data.images[row].numpy())})" for row in rows}
+    thumbnails = {
+        row: f"![{data.classes[int(data.labels[row])]}]({data_uri(data.images[row].numpy())})" for row in rows
+    }
     st.pills("Image", rows, format_func=thumbnails.__getitem__, key="gallery", required=True)
     kept = [sum(outcome) for outcome in outcomes]
     st.caption(
-        f"Of these {len(rows)} test images the left model keeps {kept[0]} at {show_eps(default.eps)}, the right one {kept[1]}. "
+        f"Of these {len(rows)} test images the left model keeps {kept[0]} at {show_eps(default.eps)}, "
+        f"the right one {kept[1]}. "
         "It opens on the first where they differ."
     )
     row = st.session_state["gallery"]
@@ -91,7 +94,9 @@ def uploaded_picture(card: Card) -> Picture | None:
     channels, height, _ = card.image_shape
     pixels = torch.from_numpy(fit_image(decoded.pixels, channels, height))
     size = f"{decoded.pixels.shape[1]}×{decoded.pixels.shape[0]}"
-    change = f"Cropped to the centre and resized from {size} to {height}×{height}{', in grey' if channels == 1 else ''}."
+    change = (
+        f"Cropped to the centre and resized from {size} to {height}×{height}{', in grey' if channels == 1 else ''}."
+    )
     st.caption(" ".join([*decoded.notes, change, "Its class is not known, so a changed prediction counts as fooled."]))
     return Picture(pixels.float() / 255, None, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
 
@@ -99,7 +104,9 @@ def uploaded_picture(card: Card) -> Picture | None:
 def default_attack(card: Card, norm: str = "Linf") -> PGD:
     """Return the attack that a data set's page opens with: the radius its first model is measured at."""
     linf = float(card.config.get("eps", 8 / 255))
-    eps = linf if norm == "Linf" else min(L2_RADII, key=lambda radius: abs(radius - linf * math.sqrt(_pixels(card)) / 2))
+    eps = (
+        linf if norm == "Linf" else min(L2_RADII, key=lambda radius: abs(radius - linf * math.sqrt(_pixels(card)) / 2))
+    )
     return PGD(eps, steps=DEFAULT_STEPS, norm="Linf" if norm == "Linf" else "L2", early_stop=False)
 
 

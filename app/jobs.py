@@ -36,7 +36,7 @@ class Request:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What the person chose to look at: a change of it starts an attack by itself, a change of settings does not."""
+        """What is looked at: a change of it starts an attack by itself, a change of the settings does not."""
         return (*(subject.digest for subject in self.subjects), self.picture)
 
 
@@ -92,7 +92,9 @@ class Job:
         except Cancelled:
             self.state = "stopped"
         except Exception as error:  # the page must say something whatever happens
-            self.problem = str(error) if isinstance(error, ValueError) else f"The attack failed: {type(error).__name__}."
+            self.problem = (
+                str(error) if isinstance(error, ValueError) else f"The attack failed: {type(error).__name__}."
+            )
             self.state = "failed"
         self.seconds = time.monotonic() - self.started
 

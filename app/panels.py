@@ -30,7 +30,9 @@ def draw_verdict(job: Job, names: tuple[str, str]) -> None:
         if job.state == "failed":
             st.error(job.problem)
         if job.state == "stopped":
-            st.caption(f"Stopped after {job.steps_done} of {2 * job.request.attack.steps} steps; what is there is shown.")
+            st.caption(
+                f"Stopped after {job.steps_done} of {2 * job.request.attack.steps} steps; what is there is shown."
+            )
         cards = "".join(_verdict(job, lane, name) for lane, name in zip(job.lanes, names, strict=True))
         st.markdown(f'<div class="pair verdicts" role="status">{cards}</div>', unsafe_allow_html=True)
 
@@ -60,7 +62,7 @@ def draw_neighbors(job: Job, names: tuple[str, str]) -> None:
     st.markdown(f'<div class="pair">{"".join(drawn)}</div>', unsafe_allow_html=True)
     count = len(reference(lanes[0].subject.card.dataset))
     st.caption(
-        f"Nearest of {count} test images in each model's own embedding, at unit length, so that distances run from 0 to 2. "
+        f"Nearest of {count} test images in each model's own embedding, at unit length: distances run from 0 to 2. "
         "Framed: near before and after. Faded: lost to the attack. Dashed: new."
     )
 
@@ -74,21 +76,23 @@ def _neighbors(subject: Subject, found: Neighborhood, label: int, name: str) -> 
             for index, distance in zip(near.indices[0].tolist(), near.distances[0].tolist(), strict=True)
         )
         rows.append(f'<div class="row"><span>{title}</span>{thumbs}</div>')
-    data, rows_of = test_images(subject.card.dataset), reference(subject.card.dataset)
-    same = int((data.labels[rows_of[found.after.indices[0]]] == label).sum())
-    return (
-        f'<div class="card"><p class="lead"><b>{escape(name)}</b> keeps <b>{len(kept)} of {k}</b> neighbours. Afterwards '
-        f"<b>{same} of {k}</b> show “{escape(data.classes[label])}”; the image moved {found.moved:.2f}.</p>{''.join(rows)}</div>"
+    data = test_images(subject.card.dataset)
+    near = reference(subject.card.dataset)[found.after.indices[0]]
+    same = int((data.labels[near] == label).sum())
+    lead = (
+        f"<b>{escape(name)}</b> keeps <b>{len(kept)} of {k}</b> neighbours. Afterwards <b>{same} of {k}</b> show "
+        f"“{escape(data.classes[label])}”; the image moved {found.moved:.2f}."
     )
+    return f'<div class="card"><p class="lead">{lead}</p>{"".join(rows)}</div>'
 
 
 def _thumbnail(subject: Subject, index: int, distance: float, mark: str) -> str:
     dataset = subject.card.dataset
     data, row = test_images(dataset), int(reference(dataset)[index])
     title = escape(f"{data.classes[int(data.labels[row])]}, {mark}, distance {distance:.2f}", quote=True)
-    picture = data_uri(data.images[row].numpy())
-    label = escape(data.classes[int(data.labels[row])])
-    return f'<figure class="{mark}" title="{title}"><img src="{picture}" alt="{title}"><figcaption>{label}</figcaption></figure>'
+    picture, label = data_uri(data.images[row].numpy()), escape(data.classes[int(data.labels[row])])
+    image = f'<img src="{picture}" alt="{title}">'
+    return f'<figure class="{mark}" title="{title}">{image}<figcaption>{label}</figcaption></figure>'
 
 
 def draw_saliency(job: Job, names: tuple[str, str], method: str) -> None:
@@ -99,8 +103,8 @@ def draw_saliency(job: Job, names: tuple[str, str], method: str) -> None:
     drawn = "".join(_saliency(lane, name, found, scale) for (lane, name), found in zip(lanes, maps, strict=True))
     st.markdown(f'<div class="pair">{drawn}</div>', unsafe_allow_html=True)
     st.caption(
-        f"{method} by Captum. Red pixels speak for the predicted class, blue ones against it; both models share one colour "
-        "scale. A saliency map is a hint, not evidence."
+        f"{method} by Captum. Red pixels speak for the predicted class, blue ones against it; both models share "
+        "one colour scale. A saliency map is a hint, not evidence."
     )
 
 

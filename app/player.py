@@ -68,5 +68,7 @@ def _lane(lane: Lane, name: str, factor: int) -> dict[str, Any]:
 
 
 def _largest_change(job: Job) -> float:
-    changes = [float((lane.trace.images - lane.trace.image).abs().max()) for lane in job.lanes if lane.trace is not None]
+    changes = [
+        float((lane.trace.images - lane.trace.image).abs().max()) for lane in job.lanes if lane.trace is not None
+    ]
     return max(changes, default=0.0)

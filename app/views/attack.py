@@ -23,7 +23,9 @@ def main() -> None:
     """Draw the controls, attack where something new is to be seen, and draw the stage."""
     cards, _ = catalogue()
     if not cards:
-        st.error("There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`.")
+        st.error(
+            "There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`."
+        )
         st.stop()
     with st.container(key="bench"):
         panel, stage = st.columns([1, 2.9], gap="large")
@@ -94,7 +96,9 @@ def watch(job: Job) -> None:
         if job.active:
             bar, button = st.columns([4, 1], vertical_alignment="center")
             total = 2 * job.request.attack.steps
-            text = f"step {job.steps_done} of {total}" if job.state == "running" else "waiting for another attack to end"
+            text = (
+                f"step {job.steps_done} of {total}" if job.state == "running" else "waiting for another attack to end"
+            )
             bar.progress(min(1.0, job.steps_done / total), text)
             button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
         if any(lane.trace is not None for lane in job.lanes):
@@ -116,7 +120,12 @@ def study(job: Job) -> None:
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     left.subheader("Where does each model look?", anchor=False)
     method = right.segmented_control(
-        "Saliency method", list(METHODS), default=next(iter(METHODS)), key="method", required=True, label_visibility="collapsed"
+        "Saliency method",
+        list(METHODS),
+        default=next(iter(METHODS)),
+        key="method",
+        required=True,
+        label_visibility="collapsed",
     )
     with st.container(key="saliency"):
         draw_saliency(job, names, method)

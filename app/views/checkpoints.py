@@ -55,7 +55,13 @@ def draw_card(name: str, card: Card, entries: list[Record]) -> None:
             left, right = st.columns(2)
             left.json({"lsp": card.lsp, "training": config}, expanded=True)
             right.json(
-                {"classes": card.classes, "mean": card.mean, "std": card.std, "versions": card.versions, "held out": held},
+                {
+                    "classes": card.classes,
+                    "mean": card.mean,
+                    "std": card.std,
+                    "versions": card.versions,
+                    "held out": held,
+                },
                 expanded=True,
             )
 

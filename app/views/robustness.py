@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from app.cache import catalogue, evaluations
-from app.charts import accuracy_chart, accuracy_table, with_clean
+from app.charts import accuracy_chart, accuracy_table, twin_sentence, with_clean
 from lsp_core.radius import show_eps
+
+COLUMNS = ["checkpoint", "attack", "eps", "clean", "robust", "interval", "n", "seed"]
 
 
 def main() -> None:
@@ -17,37 +20,48 @@ def main() -> None:
         st.warning(problem)
     records = {name: entries for name, entries in records.items() if name in cards and entries}
     if not records:
-        st.info("No checkpoint has been evaluated: `python -m lsp_core evaluate NAME.safetensors --json NAME.json` does it.")
+        st.info(
+            "No checkpoint has been evaluated: "
+            "`python -m lsp_core evaluate checkpoints/NAME.safetensors --json checkpoints/NAME.json` does it."
+        )
         st.stop()
-    st.title("How much robust accuracy is left?", anchor=False)
-    table = accuracy_table(records, {name: (cards[name].objective, cards[name].lsp is not None) for name in records})
-    table["dataset"] = table["checkpoint"].map({name: cards[name].dataset for name in records})
-    left, right = st.columns(2)
-    dataset = left.segmented_control(
-        "Data set", sorted(table["dataset"].unique(), key=lambda name: (name != "digits", name)), key="dataset", default="digits"
-        if "digits" in set(table["dataset"]) else table["dataset"].iloc[0], required=True,
-    )
-    table = table[table["dataset"] == dataset]
-    attacks = sorted(table["attack"].unique(), reverse=True)
-    attack = right.segmented_control("Attack", attacks, default=attacks[0], key=f"attack-{dataset}", required=True)
-    table = table[(table["attack"] == attack) & (table["norm"] == "Linf")]
+    st.title("How much accuracy survives the attack?", anchor=False)
+    table = choose(accuracy_table(records, cards))
+    for sentence in twin_sentence(table, cards):
+        st.markdown(sentence)
     with st.container(key="curves"):
         st.altair_chart(accuracy_chart(with_clean(table)), width="stretch")
-    counts, seeds = sorted(table["n"].unique()), sorted(table["seed"].dropna().unique())
-    st.caption(
-        f"{attack}, Linf, on {' or '.join(map(str, counts))} test images of {dataset} drawn with seed "
-        f"{' or '.join(str(int(seed)) for seed in seeds)}; bands are Wilson 95 % intervals; the point at 0 is the clean accuracy. "
-        "These are upper bounds: a stronger attack may find more. No AutoAttack figure is shipped yet, and PGD alone is no "
-        "evidence of robustness."
-    )
+    st.caption(protocol(table))
     shown = table.assign(
         eps=table["eps"].map(show_eps),
         interval=[f"{low:.1%} to {high:.1%}" for low, high in zip(table["low"], table["high"], strict=True)],
         clean=table["clean"].map("{:.1%}".format),
         robust=table["robust"].map("{:.1%}".format),
     )
-    st.dataframe(
-        shown[["checkpoint", "attack", "eps", "clean", "robust", "interval", "n", "seed"]], hide_index=True, key="figures"
+    st.dataframe(shown[COLUMNS], hide_index=True, key="figures")
+
+
+def choose(table: pd.DataFrame) -> pd.DataFrame:
+    """Draw the choice of data set, norm and attack; return the rows of the choice."""
+    left, right = st.columns(2)
+    datasets = sorted(table["dataset"].unique(), key=lambda name: (name != "digits", name))
+    dataset = left.segmented_control("Data set", datasets, key="dataset", default=datasets[0], required=True)
+    table = table[table["dataset"] == dataset]
+    threats = sorted({f"{attack}, {norm}" for attack, norm in zip(table["attack"], table["norm"], strict=True)})
+    threats.sort(key=lambda threat: not threat.startswith("PGD"))
+    threat = right.segmented_control("Attack", threats, key=f"threat-{dataset}", default=threats[0], required=True)
+    return table[table["attack"] + ", " + table["norm"] == threat]
+
+
+def protocol(table: pd.DataFrame) -> str:
+    """Say how the figures were made and what they are not."""
+    counts = " or ".join(str(n) for n in sorted(table["n"].unique()))
+    seeds = " or ".join(str(int(seed)) for seed in sorted(table["seed"].dropna().unique()))
+    row = table.iloc[0]
+    return (
+        f"{row['attack']}, {row['norm']}, on {counts} test images of {row['dataset']} (seed {seeds}); bands are "
+        "Wilson 95 % intervals; the point at 0 is the clean accuracy. These are upper bounds: a stronger attack may find more. "
+        "No AutoAttack figure is shipped yet, and PGD alone is no evidence of robustness."
     )
 
 

@@ -1,0 +1,24 @@
+PORT ?= 8501
+HOST ?= 127.0.0.1
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: app test clean
+
+app: .venv/installed  ## serve the dashboard
+	$(BIN)/python -m app --port $(PORT) --host $(HOST)
+
+test: .venv/installed  ## every check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "LSP Lab needs Python 3.11 or newer; name one with PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+clean:  ## remove what make made
+	rm -rf .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -55,7 +55,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """The k nearest reference images in the embedding, before and after the attack; ``moved`` is the distance between both."""
+    """The k nearest reference images in the embedding, before and after the attack, which are ``moved`` apart."""
 
     before: Neighbors
     after: Neighbors
@@ -101,7 +101,7 @@ def trace_attack(
 
 
 def compare_neighborhoods(model: Classifier, trace: Trace, reference: Tensor, k: int) -> Neighborhood:
-    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to the clean and to the adversarial image.
+    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to the clean and the adversarial image.
 
     Raises:
         ValueError: if k is not from 1 to M.

@@ -26,6 +26,7 @@ from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.provenance import today, versions
+from lsp_core.radius import parse_eps, show_eps
 from lsp_core.recipes import recipe
 from lsp_core.sources import DATASETS
 from lsp_core.training import EpochLog, Trainer
@@ -75,11 +76,11 @@ def train(
     data = load_dataset(dataset, "train", data_root, download=download)
     structure: Record | None = None
     if lsp is not None:
-        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball)}
+        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball) if ball else None}
     elif (weight, vicinity, ball) != (None, None, None):
         raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
     given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": limit}
-    config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps), seed=seed)
+    config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps) if eps else None, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
         console.print(f"resuming {config.name} after epoch {done}")
@@ -227,32 +228,6 @@ def cells(result: Evaluation) -> list[str]:
         str(result.n),
         f"{result.seconds:.1f}",
     ]
-
-
-def parse_eps(text: str | None) -> float | None:
-    """Read a radius in pixel units, written as "0.1" or "8/255"; None stays None.
-
-    >>> parse_eps("8/255") == 8 / 255
-    True
-    """
-    if text is None:
-        return None
-    try:
-        above, _, below = text.partition("/")
-        value = float(above) / (float(below) if below else 1.0)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"eps is {text!r}, but it must be a number from 0 to 1, like 0.1 or 8/255.") from None
-    return value
-
-
-def show_eps(eps: float) -> str:
-    """Write a radius as people read it.
-
-    >>> show_eps(8 / 255), show_eps(0.1)
-    ('8/255 (0.031)', '0.1')
-    """
-    whole = round(eps * 255)
-    return f"{whole}/255 ({eps:.3f})" if whole and abs(eps * 255 - whole) < 1e-6 else f"{eps:g}"
 
 
 def pick_device(name: str) -> str:

@@ -105,7 +105,7 @@ def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, 
 
 
 def spread(labels: Tensor, count: int) -> Tensor:
-    """Return ``count`` rows that take the classes in turn, each in its own order: 0, 1, 2, …, 0, 1, 2, …
+    """Return ``count`` rows that take the classes in turn: 0, 1, 2, …, 0, 1, 2 and so on, each class in its own order.
 
     >>> spread(torch.tensor([0, 0, 1, 1, 1]), 4)
     tensor([0, 2, 1, 3])

@@ -56,6 +56,8 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "steps", "held_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit is {self.limit}, but it must be 1 or more.")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"lr is {self.lr:g}, but it must be above 0.")
         if self.lsp is not None and self.lsp.vicinity == "adversarial" and not objective.crafts:

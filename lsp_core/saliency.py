@@ -1,4 +1,7 @@
-"""Which pixels a prediction hangs on, by Captum. Its hooks change a model while they run: hold the model's lock around every call."""
+"""Which pixels a prediction hangs on, by Captum.
+
+Its hooks change a model while they run: hold the model's lock around every call.
+"""
 
 from __future__ import annotations
 

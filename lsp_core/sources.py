@@ -49,12 +49,12 @@ def load_torchvision(
     place = root / "svhn" if source == "SVHN" else root
     try:
         found = getattr(datasets, source)(place, download=download, **which)
-    except RuntimeError as error:
-        if download:
-            raise DatasetError(f"{name} could not be downloaded to {root}: {error}") from error
-        raise DatasetError(_how_to_get(name, root)) from None
-    except OSError as error:
-        raise DatasetError(f"{name} could not be read under {root}: {error}") from error
+    except Exception as error:  # on a damaged file torchvision raises whatever comes, AssertionError for one
+        if not download and isinstance(error, RuntimeError) and "not found" in str(error):
+            raise DatasetError(_how_to_get(name, root)) from None
+        failed = "downloaded to" if download else "read under"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"{name} could not be {failed} {root}: {reason}") from error
     images = torch.as_tensor(found.data)
     labels = torch.as_tensor(found.labels if source == "SVHN" else found.targets)
     if images.dim() == 3:

@@ -1,0 +1,411 @@
+"""Training: reproducible, resumable, honest about what it holds out, and the same for twins but for the LSP term."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+import torch
+from conftest import toy_dataset
+
+import lsp_core
+from lsp_core.checkpoint import CheckpointError
+from lsp_core.data import ImageDataset
+from lsp_core.evaluation import evaluate
+from lsp_core.lsp import LSP
+from lsp_core.objectives import OBJECTIVES
+from lsp_core.recipes import OWN, SHARED, TrainConfig, recipe
+from lsp_core.training import EpochLog, Trainer, augment
+
+CONFIG = TrainConfig("toy", "cnn", epochs=3, batch_size=12, held_out=12, eps=0.05, steps=2, lr=0.02)
+NOISE = LSP(weight=1.0, eps=0.1)
+VARIANTS = {
+    "standard": CONFIG,
+    "standard with LSP": dataclasses.replace(CONFIG, lsp=NOISE),
+    "standard with distribution": dataclasses.replace(CONFIG, lsp=LSP("distribution", weight=0.1, eps=0.1)),
+    "pgd-at": dataclasses.replace(CONFIG, objective="pgd-at"),
+    "pgd-at with noise": dataclasses.replace(CONFIG, objective="pgd-at", lsp=NOISE),
+    "pgd-at with LSP": dataclasses.replace(
+        CONFIG, objective="pgd-at", lsp=LSP("distribution", vicinity="adversarial", weight=0.5)
+    ),
+    "augmented": dataclasses.replace(CONFIG, augment=True),
+    "bfloat16": dataclasses.replace(CONFIG, precision="bfloat16"),
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def config(request):
+    return VARIANTS[request.param]
+
+
+def train(config, folder, data=None, **callbacks):
+    trainer = Trainer(data or toy_dataset(), config, folder)
+    trainer.run(**callbacks)
+    return trainer
+
+
+def same_weights(first, second):
+    return all(value.equal(second[key]) for key, value in first.items())
+
+
+def timeless(history):
+    return [dataclasses.replace(log, seconds=0) for log in history]
+
+
+# --- Reproducibility ---
+
+
+def test_the_same_seed_gives_the_same_weights(config, tmp_path):
+    torch.manual_seed(1)
+    first = train(config, tmp_path / "a")
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = train(config, tmp_path / "b")
+    assert torch.get_rng_state().equal(state)
+    assert same_weights(first.model.state_dict(), second.model.state_dict())
+    assert timeless(first.history) == timeless(second.history)
+    other = train(dataclasses.replace(config, seed=1), tmp_path / "c")
+    assert not same_weights(first.model.state_dict(), other.model.state_dict())
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(config, tmp_path, after):
+    whole = train(config, tmp_path / "whole")
+
+    def stop(epoch, done, batches):
+        if epoch == after and done == 2:  # in the middle of an epoch, whose work is lost
+            raise Interrupt
+
+    cut = Trainer(toy_dataset(), config, tmp_path / "cut")
+    with pytest.raises(Interrupt):
+        cut.run(on_batch=stop)
+    resumed = Trainer(toy_dataset(), config, tmp_path / "cut")
+    assert resumed.resume() == after
+    resumed.run()
+    assert same_weights(resumed.model.state_dict(), whole.model.state_dict())
+    assert timeless(resumed.history) == timeless(whole.history)
+    for kind in ("", ".last"):
+        ours, card = lsp_core.load_checkpoint(resumed.path(kind))
+        theirs, other = lsp_core.load_checkpoint(whole.path(kind))
+        assert same_weights(ours.state_dict(), theirs.state_dict())
+        assert card.epoch == other.epoch
+    assert not resumed.path(".resume").exists()
+
+
+def test_there_may_be_nothing_to_resume(tmp_path):
+    assert Trainer(toy_dataset(), CONFIG, tmp_path).resume() == 0
+    done = train(CONFIG, tmp_path)
+    assert Trainer(toy_dataset(), CONFIG, tmp_path).resume() == 0
+    assert sorted(os.listdir(tmp_path)) == sorted([done.path().name, done.path(".last").name])
+
+
+def interrupt(config, folder):
+    def stop(log):
+        raise Interrupt
+
+    trainer = Trainer(toy_dataset(), config, folder)
+    with pytest.raises(Interrupt):
+        trainer.run(on_epoch=stop)
+    return trainer
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"seed": 5}, {"epochs": 9}, {"weight_decay": 0.0}])
+def test_a_run_of_other_settings_is_not_resumed(tmp_path, change):
+    interrupt(CONFIG, tmp_path)
+    with pytest.raises(CheckpointError, match="belongs to a run with other settings") as caught:
+        Trainer(toy_dataset(), dataclasses.replace(CONFIG, **change), tmp_path).resume()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", None])
+def test_a_damaged_resume_file_is_refused(tmp_path, data):
+    path = interrupt(CONFIG, tmp_path).path(".resume")
+    path.write_bytes(path.read_bytes()[:-50] if data is None else data)
+    with pytest.raises(CheckpointError, match="remove the file to start anew"):
+        Trainer(toy_dataset(), CONFIG, tmp_path).resume()
+
+
+# --- What is written ---
+
+
+def test_best_and_last_are_kept(tmp_path):
+    scores = iter([(0.5, 0.2), (0.9, 0.4), (0.9, 0.4), (1.0, 0.1)])  # the second is best, and the first of its equals
+    trainer = Trainer(toy_dataset(), dataclasses.replace(CONFIG, epochs=4), tmp_path)
+    weights, one_epoch = [], trainer._epoch
+
+    def scored(epoch, on_batch):
+        clean, robust = next(scores)
+        return dataclasses.replace(one_epoch(epoch, on_batch), clean_accuracy=clean, robust_accuracy=robust)
+
+    def keep(log):
+        weights.append({key: value.clone() for key, value in trainer.model.state_dict().items()})
+
+    trainer._epoch = scored
+    trainer.run(on_epoch=keep)
+    best, card = lsp_core.load_checkpoint(trainer.path())
+    last, last_card = lsp_core.load_checkpoint(trainer.path(".last"))
+    assert (card.epoch, last_card.epoch) == (2, 4)
+    assert same_weights(best.state_dict(), weights[1])
+    assert same_weights(last.state_dict(), weights[3])
+    assert card.held_out["clean_accuracy"] == 0.9
+
+
+def test_the_card_says_all_that_is_needed_to_believe_it(tmp_path):
+    config = VARIANTS["standard with LSP"]
+    trainer = Trainer(toy_dataset(), config, tmp_path, command="python -m lsp_core train toy")
+    history = trainer.run()
+    model, card = lsp_core.load_checkpoint(trainer.path(".last"))
+    assert card.name == trainer.path().stem == "toy-cnn-standard-lsp"
+    assert card.twin == "toy-cnn-standard"
+    assert (card.dataset, card.model, card.objective, card.seed) == ("toy", "cnn", "standard", 0)
+    assert card.lsp == dataclasses.asdict(NOISE)
+    assert card.classes == toy_dataset().classes
+    assert card.command == "python -m lsp_core train toy"
+    assert card.config["history"] == json.loads(json.dumps([dataclasses.asdict(log) for log in history]))
+    assert {key: value for key, value in card.config.items() if key != "history"} == config.to_record()
+    assert (card.held_out["n"], card.held_out["attack"]["steps"]) == (12, 10)
+    assert card.versions["torch"] == torch.__version__
+    result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, trainer._referee)
+    assert result.clean_accuracy == card.held_out["clean_accuracy"]
+
+
+# --- What is held out ---
+
+
+def marked_dataset(count=60):
+    """Every image carries its own number in its first pixel."""
+    data = toy_dataset(count=count)
+    data.images[:, 0, 0, 0] = torch.arange(count, dtype=torch.uint8)
+    return data
+
+
+def numbers(data: ImageDataset):
+    return set(data.images[:, 0, 0, 0].tolist())
+
+
+def test_held_out_images_are_disjoint_and_never_trained_on(tmp_path, monkeypatch):
+    trainer = Trainer(marked_dataset(), CONFIG, tmp_path)
+    kept, apart = numbers(trainer.train_set), numbers(trainer.held_out)
+    assert (len(kept), len(apart)) == (48, 12)
+    assert kept | apart == set(range(60))
+    assert trainer.held_out.labels.bincount().tolist() == [4, 4, 4]
+    seen = set()
+    features = type(trainer.model).features
+
+    def spy(self, images):
+        if self.training:
+            seen.update((images[:, 0, 0, 0] * 255).round().int().tolist())
+        return features(self, images)
+
+    monkeypatch.setattr(type(trainer.model), "features", spy)
+    trainer.run()
+    assert seen <= kept
+    assert len(seen) > 40
+
+
+def test_the_held_out_part_does_not_follow_the_seed(tmp_path):
+    # Else two seeds would be compared on different images.
+    parts = [numbers(Trainer(marked_dataset(), dataclasses.replace(CONFIG, seed=s), tmp_path).held_out) for s in (0, 1)]
+    assert parts[0] == parts[1]
+
+
+def test_statistics_come_from_the_training_part_only(tmp_path):
+    trainer = Trainer(marked_dataset(), CONFIG, tmp_path)
+    assert trainer.mean == (round(trainer.train_set.float().mean().item(), 4),)
+    assert trainer.std == (round(trainer.train_set.float().std().item(), 4),)
+
+
+def test_the_test_split_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="data is the test split, but a model is trained on the train split"):
+        Trainer(toy_dataset("test"), CONFIG, tmp_path)
+
+
+def test_too_few_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="toy has 20 training images, too few for held_out 12 and a batch of 12"):
+        Trainer(toy_dataset(count=20), CONFIG, tmp_path)
+
+
+def test_a_limit_takes_fewer_images_of_every_class(tmp_path):
+    trainer = Trainer(marked_dataset(), dataclasses.replace(CONFIG, limit=36), tmp_path)
+    assert len(trainer.train_set) + len(trainer.held_out) == 36
+    assert trainer.train_set.labels.bincount().tolist() == [8, 8, 8]
+    whole = Trainer(marked_dataset(), dataclasses.replace(CONFIG, limit=600), tmp_path)
+    assert len(whole.train_set) + len(whole.held_out) == 60
+
+
+# --- Mathematics ---
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero(tmp_path):
+    trainer = Trainer(toy_dataset(), dataclasses.replace(CONFIG, lr=2.0, epochs=5), tmp_path)
+    rows, expected = torch.arange(12), {0.0: 0.02, 0.1: 1.02, 0.2: 2.0, 0.6: 1.0, 0.9: 0.25, 1.0: 0.0}
+    for progress, rate in expected.items():
+        trainer.model.train()
+        trainer._step(rows, progress)
+        assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+def test_progress_runs_from_the_first_batch_to_the_last(tmp_path, monkeypatch):
+    trainer, seen = Trainer(toy_dataset(), CONFIG, tmp_path), []
+    step = trainer._step
+    monkeypatch.setattr(trainer, "_step", lambda rows, progress: (seen.append(progress), step(rows, progress))[1])
+    batches = []
+    trainer.run(on_batch=lambda *place: batches.append(place))
+    assert seen == pytest.approx([index / 12 for index in range(12)])  # 48 images in batches of 12, three epochs
+    assert batches[:5] == [(0, 1, 4), (0, 2, 4), (0, 3, 4), (0, 4, 4), (1, 1, 4)]
+
+
+def test_eps_of_adversarial_training_warms_up(tmp_path):
+    config = dataclasses.replace(CONFIG, objective="pgd-at", eps=0.2, eps_warmup=0.5)
+    trainer, seen = Trainer(toy_dataset(), config, tmp_path), []
+
+    class Spy:
+        needs_clean, crafts = False, True
+
+        def craft(self, model, images, labels, eps, seed):
+            seen.append((eps, seed))
+            return images
+
+    trainer.objective = Spy()
+    for progress in (0.0, 0.25, 0.5, 1.0):
+        trainer._views(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), progress)
+    assert [eps for eps, _ in seen] == pytest.approx([0.0, 0.1, 0.2, 0.2])
+    assert len({seed for _, seed in seen}) == 4  # a start of its own for every batch
+
+
+def test_a_step_by_hand(tmp_path):
+    # One step of plain SGD on cross-entropy plus the warmed-up structure term, written out.
+    lsp = LSP(weight=4.0, eps=0.1, warmup=0.5)
+    config = dataclasses.replace(CONFIG, lsp=lsp, momentum=0.5, weight_decay=0.0)
+    trainer, again = (Trainer(toy_dataset(), config, tmp_path) for _ in range(2))
+    rows, progress = torch.arange(12), 0.25
+    trainer.model.train()
+    loss, term = trainer._step(rows, progress).tolist()
+
+    model, images, labels = again.model.train(), again.train_set.float(rows), again.train_set.labels[rows]
+    nearby = lsp.sample(images.contiguous(memory_format=torch.channels_last), again.generator)
+    features = model.features(torch.cat([images, nearby]))
+    clean, near = features[:12], features[12:]
+    units = [part / (part.square().sum(1, keepdim=True) + 1e-6).sqrt() for part in (clean, near)]
+    expected_term = ((units[0] - units[1]) ** 2).sum(1).mean()
+    expected = torch.nn.functional.cross_entropy(model.head(clean), labels) + 4.0 * 0.5 * expected_term
+    assert term == pytest.approx(expected_term.item(), rel=1e-4)
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    gradients = torch.autograd.grad(expected, list(model.parameters()))
+    length = torch.stack([gradient.norm() for gradient in gradients]).norm().item()
+    rate = config.lr * (1 - progress) / 0.8 * 1.5 * min(1.0, 5.0 / length)  # Nesterov's first step is 1 + momentum
+    for before, gradient, after in zip(model.parameters(), gradients, trainer.model.parameters(), strict=True):
+        torch.testing.assert_close(after, before - rate * gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_the_loss_falls(config, tmp_path):
+    history = train(dataclasses.replace(config, epochs=6), tmp_path).history
+    assert [log.epoch for log in history] == list(range(6))
+    assert history[-1].loss < (1 if config.augment else 0.7) * history[0].loss
+    assert history[-1].clean_accuracy > 0.8 or config.augment  # shifting the stripes hides the class
+    assert (history[-1].lsp > 0) == (config.lsp is not None)
+
+
+def test_the_structure_term_acts(tmp_path):
+    plain = train(dataclasses.replace(CONFIG, epochs=6), tmp_path)
+    structured = train(dataclasses.replace(CONFIG, epochs=6, lsp=LSP(weight=30.0, eps=0.3)), tmp_path)
+
+    def spread(trainer):
+        images = trainer.held_out.float()
+        nearby = LSP(eps=0.3).sample(images, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            return LSP(eps=0.3)(images, trainer.model.features(images), nearby, trainer.model.features(nearby)).item()
+
+    assert spread(structured) < 0.5 * spread(plain)
+
+
+def test_the_score_is_the_mean_of_clean_and_robust():
+    assert EpochLog(0, 1.0, 0.0, 0.8, 0.4, 1.0).score == pytest.approx(0.6)
+
+
+# --- Augmentation ---
+
+
+def test_augmentation_shifts_and_flips_and_nothing_else():
+    images = torch.rand(300, 1, 6, 6, generator=torch.Generator().manual_seed(0)) + 0.1
+    moved = augment(images, torch.Generator().manual_seed(1))
+    shifts, flips = set(), 0
+    for image, result in zip(images[:, 0], moved[:, 0], strict=True):
+        padded = torch.nn.functional.pad(image, (4, 4, 4, 4))
+        options = {
+            (row, column, flip): (crop.flip(1) if flip else crop)
+            for row in range(9)
+            for column in range(9)
+            for flip in (False, True)
+            for crop in (padded[row : row + 6, column : column + 6],)
+        }
+        (found,) = [key for key, option in options.items() if option.equal(result)] if result.any() else [None]
+        shifts.add(found and found[:2])
+        flips += bool(found and found[2])
+    assert len(shifts) > 70
+    assert 110 < flips < 190
+    assert moved.is_contiguous(memory_format=torch.channels_last)
+    assert augment(images, torch.Generator().manual_seed(1)).equal(moved)
+
+
+# --- Configurations and recipes ---
+
+
+@pytest.mark.parametrize(("dataset", "objective"), OWN)
+def test_twins_differ_in_nothing_but_the_term(dataset, objective):
+    data = toy_dataset(count=600)
+    plain = recipe(data, dataset, objective, None)
+    twin = recipe(data, dataset, objective, {})
+    assert dataclasses.replace(twin, lsp=None) == plain
+    assert twin.lsp is not None
+    assert twin.name == f"{plain.name}-lsp"
+    assert plain.epochs == (OWN[dataset, objective] | {}).get("epochs", SHARED[dataset]["epochs"])
+
+
+def test_changes_and_term_settings_go_on_top_of_the_recipe():
+    data = toy_dataset(count=600)
+    config = recipe(data, "digits", "standard", {"weight": 2.0, "term": None}, epochs=3, lr=None)
+    assert (config.epochs, config.lsp.weight, config.lsp.term) == (3, 2.0, "vicinity")
+    assert config.lr == recipe(data, "digits", "standard", None).lr
+
+
+@pytest.mark.parametrize(("channels", "like"), [(1, "mnist"), (3, "cifar10")])
+def test_a_folder_follows_the_recipe_of_its_kind(channels, like):
+    data = toy_dataset(count=60, channels=channels)
+    config = recipe(data, "some/where/fruit", "pgd-at", None)
+    assert config.eps == recipe(data, like, "pgd-at", None).eps
+    assert config.name.startswith("fruit-")
+    assert config.held_out == 12
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_configuration_survives_json(objective):
+    record = recipe(toy_dataset(count=600), "digits", objective, {}).to_record()
+    assert json.loads(json.dumps(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "vgg"}, "unknown model 'vgg': choose one of cnn"),
+        ({"objective": "magic"}, "unknown objective 'magic': choose one of standard"),
+        ({"precision": "float16"}, "unknown precision"),
+        ({"eps": 8.0}, "eps is 8, but it must be from 0 to 1"),
+        ({"eps": float("nan")}, "eps is nan"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"held_out": 0}, "held_out is 0"),
+        ({"steps": 0}, "steps is 0"),
+        ({"limit": 0}, "limit is 0"),
+        ({"lr": 0.0}, "lr is 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"lsp": LSP(vicinity="adversarial")}, "standard crafts none: use the noise vicinity"),
+    ],
+)
+def test_settings_that_cannot_be_meant_raise(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CONFIG, **change)

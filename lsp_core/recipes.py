@@ -116,7 +116,7 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
-        own_eps = {"weight": 5.0, "vicinity": "adversarial", "eps": settings["eps"]}
+        own_eps = {"weight": 50.0, "vicinity": "adversarial", "eps": settings["eps"]}
         default: Record = STRUCTURE.get((like, objective), own_eps)
         settings["lsp"] = LSP(**{**default, **{key: value for key, value in lsp.items() if value is not None}})
     return TrainConfig(dataset=dataset, **settings)

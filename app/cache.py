@@ -19,12 +19,15 @@ from lsp_core import Card, ImageDataset, evaluate, load_checkpoint, load_dataset
 from lsp_core.attacks import PGD
 from lsp_core.case import embed
 from lsp_core.checkpoint import list_checkpoints
-from lsp_core.data import spread
+from lsp_core.data import DatasetError, spread
+from lsp_core.images import DecodedImage, decode_image
+from lsp_core.objectives import OBJECTIVES
 from lsp_core.records import RecordError, read_records
 from lsp_core.saliency import attribute
 from lsp_core.types import Classifier, Record
 
 REFERENCE_SIZE = 1000
+USUAL_EPS = 8 / 255
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,53 @@ def folder() -> Path:
 
 def catalogue() -> tuple[dict[str, Card], dict[str, str]]:
     """Return the cards of all checkpoints by name, and a sentence for each file that is none."""
-    states = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder().glob("*.safetensors")))
-    return _catalogue(str(folder()), states)
+    return _catalogue(str(folder()), _states("*.safetensors"))
+
+
+def _states(pattern: str) -> tuple[tuple[str, int], ...]:
+    """Return name and time of each file: what changes when the folder does."""
+    return tuple((path.name, _modified(path)) for path in sorted(folder().glob(pattern)))
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # a link to nothing, or a file that was just replaced
+        return 0
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _catalogue(place: str, states: tuple[tuple[str, int], ...]) -> tuple[dict[str, Card], dict[str, str]]:
-    return list_checkpoints(place)
+    cards, problems = list_checkpoints(place)
+    for name, card in list(cards.items()):
+        if not _is_drawable(card):
+            del cards[name]
+            problems[name] = (
+                f"{Path(place) / name}.safetensors has a card that cannot be shown: values are missing or odd."
+            )
+    return cards, problems
+
+
+def _is_drawable(card: Card) -> bool:
+    """Whether what the pages print of a card is there and of the right kind: anybody can write a card."""
+    try:
+        trained_eps(card)
+        shares = [float(card.held_out.get(key, 0)) for key in ("clean_accuracy", "robust_accuracy")]
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return card.objective in OBJECTIVES and all(0 <= share <= 1 for share in shares)
+
+
+def trained_eps(card: Card) -> float:
+    """Return the radius a checkpoint was trained for and is opened at.
+
+    Raises:
+        ValueError: if its card has one that is not from 0 to 1.
+    """
+    eps = float(card.config.get("eps", USUAL_EPS))
+    if not 0 <= eps <= 1:
+        raise ValueError(f"the card's eps is {eps:g}, but it must be from 0 to 1.")
+    return eps
 
 
 def subject(name: str) -> Subject:
@@ -61,7 +104,7 @@ def subject(name: str) -> Subject:
         CheckpointError: if it is none.
     """
     path = folder() / f"{name}.safetensors"
-    return _subject(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+    return _subject(str(path), _modified(path))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -79,6 +122,20 @@ def test_images(name: str) -> ImageDataset:
         DatasetError: if it is not there.
     """
     return load_dataset(name, "test")
+
+
+def images_for(card: Card) -> ImageDataset:
+    """Return the test images that a checkpoint was made for.
+
+    Raises:
+        DatasetError: if they are not there, or are of another kind than those it was trained on.
+    """
+    data = test_images(card.dataset)
+    found, wanted = (data.image_shape, len(data.classes)), (card.image_shape, len(card.classes))
+    if found != wanted:
+        shapes = [f"{'×'.join(map(str, shape))} with {count} classes" for shape, count in (found, wanted)]
+        raise DatasetError(f"The images of {card.dataset} are {shapes[0]}, but {card.name} was trained on {shapes[1]}.")
+    return data
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -126,6 +183,16 @@ def _gallery_outcome(_subject: Subject, digest: str, attack: PGD) -> list[bool]:
     return [bool(value) for value in result.robust_correct]
 
 
+@st.cache_data(show_spinner=False, max_entries=4)
+def decoded(content: bytes) -> DecodedImage:
+    """Decode an upload once, not at every rerun.
+
+    Raises:
+        ImageError: as ``decode_image``.
+    """
+    return decode_image(content)
+
+
 @st.cache_data(show_spinner=False, max_entries=256)
 def saliency_maps(
     _subject: Subject, _images: Tensor, targets: tuple[int, ...], method: str, key: str
@@ -141,8 +208,7 @@ def saliency_maps(
 
 def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
     """Return the evaluations beside the checkpoints by name, and a sentence for each file that holds none."""
-    states = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder().glob("*.json")))
-    return _evaluations(str(folder()), states)
+    return _evaluations(str(folder()), _states("*.json"))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)

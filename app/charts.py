@@ -5,12 +5,13 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from app.cache import trained_eps
 from lsp_core import Card
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.radius import show_eps
 from lsp_core.types import Record
 
-BASELINE, LSP = "#B4531A", "#1F6FB5"
+BASELINE, LSP = "#D0702F", "#3D8BD4"  # mid-tones that stand out on white and on black
 DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3], [1, 4])
 OBJECTIVE_DASHES = dict(zip(OBJECTIVES, DASHES, strict=False))
 
@@ -35,18 +36,26 @@ def accuracy_table(records: dict[str, list[Record]], cards: dict[str, Card]) -> 
                     "low": float(low),
                     "high": float(high),
                     "n": int(entry["n"]),
-                    "seed": entry.get("seed"),
+                    "seed": entry["seed"] if isinstance(entry.get("seed"), int) else None,
                 }
             )
     table = pd.DataFrame(rows)
     place = table["objective"].map(list(OBJECTIVES).index)
-    return table.assign(place=place).sort_values(["place", "checkpoint", "eps"]).drop(columns="place")
+    ordered = table.assign(place=place).sort_values(["place", "checkpoint", "eps"], ignore_index=True)
+    return ordered.drop(columns="place")
 
 
 def attack_name(entry: Record) -> str:
     """Return what people call the attack: its name, and its steps where it takes several."""
-    steps = entry.get("settings", {}).get("steps")
+    settings = entry.get("settings")
+    steps = settings.get("steps") if isinstance(settings, dict) else None
     return f"{entry['attack']}-{steps}" if steps else str(entry["attack"])
+
+
+def largest(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the evaluation on the most images, where a checkpoint was evaluated more than once at one eps."""
+    kept = table.sort_values("n", kind="stable").drop_duplicates(["checkpoint", "eps"], keep="last")
+    return kept.sort_index()
 
 
 def with_clean(table: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +68,12 @@ def with_clean(table: pd.DataFrame) -> pd.DataFrame:
 def accuracy_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Draw robust accuracy against eps: colour is LSP or baseline, the dash the objective, the band the interval."""
     objectives = [name for name in OBJECTIVES if name in set(table["objective"])]
-    colour = alt.Color("training:N").scale(domain=["baseline", "LSP"], range=[BASELINE, LSP]).title("trained")
+    colour = (
+        alt.Color("training:N")
+        .scale(domain=["baseline", "LSP"], range=[BASELINE, LSP])
+        .legend(symbolOpacity=1)
+        .title("trained")
+    )
     dash = (
         alt.StrokeDash("objective:N")
         .scale(domain=objectives, range=[OBJECTIVE_DASHES[name] for name in objectives])
@@ -101,9 +115,9 @@ def twin_sentence(table: pd.DataFrame, cards: dict[str, Card]) -> list[str]:
         shared = set(both[both["checkpoint"] == name]["eps"]) & set(both[both["checkpoint"] == twin]["eps"])
         if not shared:
             continue
-        goal = float(cards[name].config.get("eps", 0))
+        goal = trained_eps(cards[name])
         eps = min(shared, key=lambda radius: abs(radius - goal))
-        at = both[both["eps"] == eps].set_index("checkpoint")["robust"]
+        at = largest(both[both["eps"] == eps]).set_index("checkpoint")["robust"]
         sentences.append(
             f"**{cards[name].objective}** at {show_eps(eps)}: the baseline keeps {at[name]:.1%}, "
             f"LSP **{at[twin]:.1%}** "

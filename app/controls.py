@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 
 import streamlit as st
 import torch
 from torch import Tensor
 
-from app.cache import Subject, gallery_outcome, gallery_rows, subject, test_images
+from app.cache import Subject, decoded, gallery_outcome, gallery_rows, images_for, subject, trained_eps
 from app.pictures import data_uri
 from lsp_core import Card
 from lsp_core.attacks import PGD
 from lsp_core.attacks.norms import NORMS
-from lsp_core.images import MAX_BYTES, ImageError, decode_image, fit_image
+from lsp_core.images import ImageError, fit_image
 from lsp_core.radius import show_eps
 
 LINF_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
@@ -26,11 +27,15 @@ DEFAULT_STEPS, MOST_STEPS = 20, 200
 
 @dataclass(frozen=True)
 class Picture:
-    """The chosen image (C,H,W) in [0,1]; ``label`` is None for an upload, ``key`` tells pictures apart."""
+    """The chosen image (C,H,W) in [0,1]; ``key`` tells pictures apart.
+
+    ``label``, the class, and ``row``, the place among the test images, are None for an upload.
+    """
 
     image: Tensor
     label: int | None
     key: str
+    row: int | None = None
 
 
 def choose_models(cards: dict[str, Card]) -> tuple[str, str]:
@@ -45,8 +50,8 @@ def choose_models(cards: dict[str, Card]) -> tuple[str, str]:
         st.session_state["model-b"] = twin if twin in rivals else first
         st.session_state["paired-with"] = first
     left, right = st.columns(2)
-    left.selectbox("Model A", names, key="model-a", label_visibility="collapsed")
-    right.selectbox("Model B", rivals, key="model-b", label_visibility="collapsed")
+    left.selectbox("Model A", names, key="model-a", label_visibility="collapsed", persist_state="session")
+    right.selectbox("Model B", rivals, key="model-b", label_visibility="collapsed", persist_state="session")
     return first, st.session_state["model-b"]
 
 
@@ -56,18 +61,30 @@ def comparable(one: Card, other: Card) -> bool:
 
 
 def choose_picture(pair: tuple[Subject, Subject], default: PGD) -> Picture:
-    """Draw the gallery; open it on the first image where the two models differ, in either direction."""
+    """Draw the gallery; open it on the first image where the two models differ, in either direction.
+
+    Raises:
+        DatasetError: if its images are not there, or are of another kind than the models take.
+    """
     dataset = pair[0].card.dataset
-    data, rows = test_images(dataset), gallery_rows(dataset)
+    data, rows = images_for(pair[0].card), gallery_rows(dataset)
     outcomes = [gallery_outcome(one, default) for one in pair]
     differ = [row for row, a, b in zip(rows, *outcomes, strict=True) if a != b]
     opening = differ[0] if differ else rows[0]
     if st.session_state.get("gallery") not in rows:
         st.session_state["gallery"] = opening
     thumbnails = {
-        row: f"![{data.classes[int(data.labels[row])]}]({data_uri(data.images[row].numpy())})" for row in rows
+        row: f"![{plain(data.classes[int(data.labels[row])])}]({data_uri(data.images[row].numpy())})" for row in rows
     }
-    st.pills("Image", rows, format_func=thumbnails.__getitem__, key="gallery", required=True)
+    st.pills(
+        "Image",
+        rows,
+        format_func=thumbnails.__getitem__,
+        key="gallery",
+        required=True,
+        on_change=forget_upload,
+        persist_state="session",
+    )
     kept = [sum(outcome) for outcome in outcomes]
     st.caption(
         f"Of these {len(rows)} test images the left model keeps {kept[0]} at {show_eps(default.eps)}, "
@@ -75,35 +92,63 @@ def choose_picture(pair: tuple[Subject, Subject], default: PGD) -> Picture:
         "It opens on the first where they differ."
     )
     row = st.session_state["gallery"]
-    return Picture(data.float(slice(row, row + 1))[0], int(data.labels[row]), f"{dataset} {row}")
+    return Picture(data.float(slice(row, row + 1))[0], int(data.labels[row]), f"{dataset} {row}", row)
+
+
+def plain(name: str) -> str:
+    """Write a class name so that Markdown takes none of its characters for markup."""
+    return re.sub(r"([^\w\s])", r"\\\1", name)
 
 
 def uploaded_picture(card: Card) -> Picture | None:
-    """Draw the upload; a file that cannot be used gets one sentence and changes nothing."""
-    file = st.file_uploader("or upload your own", key="upload", help="PNG, JPEG, WEBP, BMP or GIF, up to 10 MB.")
-    if file is None:
+    """Draw the upload; return the image if the last choice was one."""
+    file = st.file_uploader(
+        "or upload your own",
+        key="upload",
+        help="PNG, JPEG, WEBP, BMP or GIF, up to 10 MB.",
+        on_change=take_upload,
+    )
+    problem, content = st.session_state.get("upload-problem"), st.session_state.get("own-image")
+    if problem:
+        st.error(problem)
+    if content is None:
+        if file is not None and not problem:
+            st.caption("An image of the gallery was chosen after this file; upload it again to see it.")
         return None
-    if file.size > MAX_BYTES:
-        st.error(f"The file has {file.size / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
-        return None
-    try:
-        decoded = decode_image(file.getvalue())
-    except ImageError as error:
-        st.error(f"{error} The gallery's image stays.")
-        return None
+    original = decoded(content)
     channels, height, _ = card.image_shape
-    pixels = torch.from_numpy(fit_image(decoded.pixels, channels, height))
-    size = f"{decoded.pixels.shape[1]}×{decoded.pixels.shape[0]}"
+    pixels = torch.from_numpy(fit_image(original.pixels, channels, height))
+    size = f"{original.pixels.shape[1]}×{original.pixels.shape[0]}"
     change = (
         f"Cropped to the centre and resized from {size} to {height}×{height}{', in grey' if channels == 1 else ''}."
     )
-    st.caption(" ".join([*decoded.notes, change, "Its class is not known, so a changed prediction counts as fooled."]))
+    st.caption(" ".join([*original.notes, change, "Its class is not known, so a changed prediction counts as fooled."]))
     return Picture(pixels.float() / 255, None, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
+
+
+def take_upload() -> None:
+    """Keep what was uploaded; a file that cannot be used leaves a sentence, and the image before it stays."""
+    file = st.session_state["upload"]
+    st.session_state["upload-problem"] = None
+    if file is None:
+        forget_upload()
+        return
+    try:
+        decoded(file.getvalue())
+    except ImageError as error:
+        st.session_state["upload-problem"] = f"{error} The image before it stays."
+    else:
+        st.session_state["own-image"] = file.getvalue()
+
+
+def forget_upload() -> None:
+    """Go back to the gallery: what was chosen last counts."""
+    st.session_state["own-image"] = st.session_state["upload-problem"] = None
 
 
 def default_attack(card: Card, norm: str = "Linf") -> PGD:
     """Return the attack that a data set's page opens with: the radius its first model is measured at."""
-    linf = float(card.config.get("eps", 8 / 255))
+    linf = trained_eps(card)
     eps = (
         linf if norm == "Linf" else min(L2_RADII, key=lambda radius: abs(radius - linf * math.sqrt(_pixels(card)) / 2))
     )
@@ -112,14 +157,16 @@ def default_attack(card: Card, norm: str = "Linf") -> PGD:
 
 def choose_attack(card: Card) -> PGD:
     """Draw eps, steps and norm."""
-    norm = st.segmented_control("Norm", list(NORMS), key="norm", default="Linf", required=True)
+    norm = st.segmented_control("Norm", list(NORMS), key="norm", default="Linf", required=True, persist_state="session")
     usual = default_attack(card, norm)
     radii = {value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)
     options = sorted(radii | {usual.eps})
     if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm):
         st.session_state["eps"], st.session_state["eps-for"] = usual.eps, (card.dataset, norm)
-    eps = st.select_slider("Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.")
-    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps")
+    eps = st.select_slider(
+        "Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.", persist_state="session"
+    )
+    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps", persist_state="session")
     attack = PGD(eps, steps=steps, norm=usual.norm, early_stop=False)
     st.caption(f"Step size {attack.step_size:.2g} (2.5 eps / steps), random start, seed {attack.seed}, cross-entropy.")
     return attack

@@ -6,12 +6,13 @@ The thread never calls Streamlit. It writes into its Job, and the page reads it.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
-from app.cache import Subject, reference_embedding
+from app.cache import Subject, reference, reference_embedding
 from lsp_core.attacks import PGD
 from lsp_core.case import Neighborhood, Trace, compare_neighborhoods, trace_attack
 from lsp_core.data import DatasetError
@@ -26,13 +27,17 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What is attacked and how. ``picture`` names the image; ``label`` is None where nobody knows the class."""
+    """What is attacked and how. ``picture`` names the image.
+
+    ``label``, the class, and ``row``, the place among the test images, are None where nobody knows them.
+    """
 
     subjects: tuple[Subject, Subject]
     image: Tensor
     label: int | None
     picture: str
     attack: PGD
+    row: int | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -61,6 +66,7 @@ class Job:
     state: str = "waiting"
     problem: str = ""
     stop_wanted: bool = False
+    future: Future[None] | None = None
 
     @property
     def active(self) -> bool:
@@ -73,8 +79,10 @@ class Job:
         return sum(len(lane.trace.images) - 1 for lane in self.lanes if lane.trace is not None)
 
     def stop(self) -> None:
-        """Ask the attack to end at its next step."""
+        """Ask the attack to end at its next step; one that still waits for another ends at once."""
         self.stop_wanted = True
+        if self.future is not None and self.future.cancel():
+            self.state = "stopped"
 
     def wait(self, seconds: float) -> None:
         """Give a short attack the time to finish, so that the page need not be drawn twice."""
@@ -113,11 +121,11 @@ class Job:
         with lock:
             lane.trace = trace_attack(lane.subject.model, request.image, request.label, request.attack, on_step)
         try:
-            embedding = reference_embedding(lane.subject)
+            embedding = others(lane.subject, request.row)
         except DatasetError:
             return  # an upload can be attacked without the data set; the page says what is missing
         with lock:
-            k = min(NEIGHBORS, len(embedding))
+            k = min(NEIGHBORS, len(embedding) - 1)
             lane.neighborhood = compare_neighborhoods(lane.subject.model, lane.trace, embedding, k)
 
 
@@ -125,5 +133,19 @@ def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
     """Queue a request and return its job."""
     first, second = request.subjects
     job = Job(request, (Lane(first), Lane(second)))
-    pool.submit(job.run)
+    job.future = pool.submit(job.run)
     return job
+
+
+def others(subject: Subject, row: int | None) -> Tensor:
+    """Return the embeddings (M,D) of the reference images, the one of test image ``row`` moved out of reach.
+
+    Nothing is its own neighbour.
+
+    Raises:
+        DatasetError: if the test images are not there.
+    """
+    embedding = reference_embedding(subject)
+    if row is None:
+        return embedding
+    return embedding.masked_fill((reference(subject.card.dataset) == row)[:, None], torch.inf)

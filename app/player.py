@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from torch import Tensor
 
-from app.jobs import Job, Lane
+from app.cache import Subject
+from app.jobs import Job
 from app.pictures import data_uri, magnified, noise_factor, to_pixels
+from lsp_core.case import Trace
 
 STATIC = Path(__file__).parent / "static"
 ROWS = 4
@@ -31,12 +34,21 @@ def draw_player(job: Job, names: tuple[str, str], classes: tuple[str, ...], *, p
 def player_data(
     job: Job, names: tuple[str, str], classes: tuple[str, ...], *, play: bool = False, dark: bool = False
 ) -> dict[str, Any]:
-    """Return everything the browser needs: pictures as data: addresses, probabilities rounded to four digits."""
+    """Return everything the browser needs: pictures as data: addresses, and probabilities.
+
+    While the job runs, only each lane's last picture is there and the others are empty: several times a second all of
+    them would be too many.
+    """
     factor = noise_factor(float(job.request.attack.eps) if job.request.attack.norm == "Linf" else _largest_change(job))
-    drawn = [_lane(lane, name, factor) for lane, name in zip(job.lanes, names, strict=True) if lane.trace is not None]
+    running = job.active
+    drawn = [
+        _lane(lane.subject, lane.trace, name, factor, len(lane.trace.images) - 1 if running else 0)
+        for lane, name in zip(job.lanes, names, strict=True)
+        if lane.trace is not None
+    ]
     return {
         "id": f"{id(job)} {job.started}",
-        "running": job.active,
+        "running": running,
         "play": play,
         "dark": dark,
         "steps": job.request.attack.steps,
@@ -47,24 +59,27 @@ def player_data(
     }
 
 
-def _lane(lane: Lane, name: str, factor: int) -> dict[str, Any]:
-    trace = lane.trace
-    assert trace is not None
-    images, clean = trace.images.numpy(), trace.image.numpy()
+def _lane(subject: Subject, trace: Trace, name: str, factor: int, first: int) -> dict[str, Any]:
+    images, clean = trace.images[first:].numpy(), trace.image.numpy()
     likely = np.argsort(-(trace.probabilities.numpy().max(0) + trace.clean.numpy()), kind="stable")
     rows = [trace.label, *(int(index) for index in likely if int(index) != trace.label)][:ROWS]
     return {
         "name": name,
-        "title": lane.subject.name,
+        "title": subject.name,
         "label": trace.label,
         "rows": rows,
         "cleanGuess": int(trace.clean.argmax()),
-        "cleanProbabilities": np.round(trace.clean.numpy(), 4).tolist(),
-        "probabilities": np.round(trace.probabilities.numpy(), 4).tolist(),
+        "cleanProbabilities": _short(trace.clean),
+        "probabilities": _short(trace.probabilities),
         "fooledAt": trace.fooled_at,
-        "frames": [data_uri(to_pixels(image)) for image in images],
-        "noise": [data_uri(magnified(image - clean, factor)) for image in images],
+        "frames": [""] * first + [data_uri(to_pixels(image)) for image in images],
+        "noise": [""] * first + [data_uri(magnified(image - clean, factor)) for image in images],
     }
+
+
+def _short(probabilities: Tensor) -> list[Any]:
+    # Below 1, so that the browser never writes 100 %; six digits, so that rounding makes no ties for the first place.
+    return np.minimum(np.round(probabilities.double().numpy(), 6), 0.999999).tolist()
 
 
 def _largest_change(job: Job) -> float:

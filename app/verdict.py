@@ -8,12 +8,12 @@ from lsp_core.case import Trace
 
 
 def percent(probability: float) -> str:
-    """Write a probability; what is not certain never reads 100 %.
+    """Write a probability; no model is certain, so none reads 100 %, not even where floating point says 1.
 
     >>> percent(0.9997), percent(0.123)
     ('99 %', '12 %')
     """
-    return f"{min(99, round(100 * probability)) if probability < 1 else 100} %"
+    return f"{min(99, round(100 * probability))} %"
 
 
 @dataclass(frozen=True)

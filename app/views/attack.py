@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import streamlit as st
 
-from app.cache import catalogue, worker
-from app.controls import choose_attack, choose_models, choose_picture, default_attack, load_pair, uploaded_picture
+from app.cache import Subject, catalogue, worker
+from app.controls import (
+    FIRST_CHOICE,
+    choose_attack,
+    choose_models,
+    choose_picture,
+    default_attack,
+    load_pair,
+    uploaded_picture,
+)
 from app.jobs import Job, Request, submit
 from app.panels import draw_neighbors, draw_saliency, draw_verdict, lane_names
 from app.player import draw_player
-from lsp_core import CheckpointError, DatasetError
+from lsp_core import Card, CheckpointError, DatasetError
 from lsp_core.saliency import METHODS
 
 QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
 GLANCE = 0.25  # seconds between two looks at a running attack
-FALLBACK = "digits-cnn-standard"
 
 
 def main() -> None:
     """Draw the controls, attack where something new is to be seen, and draw the stage."""
-    cards, _ = catalogue()
+    cards, problems = catalogue()
     if not cards:
         st.error(
             "There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`."
         )
+        for problem in problems.values():
+            st.warning(problem)
         st.stop()
     with st.container(key="bench"):
         panel, stage = st.columns([1, 2.9], gap="large")
@@ -40,32 +50,40 @@ def main() -> None:
             study(job)
 
 
-def choose(cards: dict, names: tuple[str, str]) -> tuple[Request, bool]:
+def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool]:
     """Draw the controls; return what is to be attacked, and whether the button was pressed."""
     try:
         pair = load_pair(names)
-    except CheckpointError as error:
-        st.error(str(error))
-        st.stop()
-    try:
         picture = choose_picture(pair, default_attack(pair[0].card))
     except DatasetError as error:
-        st.info(f"{error} Until then the page shows {FALLBACK} and its twin.")
-        pair = fall_back(cards)
+        st.info(str(error))
+        pair = stand_in(cards, None)
+        picture = choose_picture(pair, default_attack(pair[0].card))
+    except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
+        st.error(str(error))
+        job: Job | None = st.session_state.get("job")
+        pair = stand_in(cards, job.request.subjects if job else None)
         picture = choose_picture(pair, default_attack(pair[0].card))
     picture = uploaded_picture(pair[0].card) or picture
     attack = choose_attack(pair[0].card)
     busy = "job" in st.session_state and st.session_state["job"].active
     asked = st.button("Attack both", key="run-attack", type="primary", width="stretch", disabled=busy)
-    return Request(pair, picture.image, picture.label, picture.key, attack), asked
+    return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked
 
 
-def fall_back(cards: dict) -> tuple:
-    """Return the digits twins, which need no data set beside the project."""
-    if FALLBACK not in cards:
+def stand_in(cards: dict[str, Card], former: tuple[Subject, Subject] | None) -> tuple[Subject, Subject]:
+    """Return what is shown in place of a pair that cannot be: the one before it, else the digits twins.
+
+    The digits need no data set beside the project. Without them the page ends here.
+    """
+    if former is None and FIRST_CHOICE in cards:
+        twin = cards[FIRST_CHOICE].twin
+        with contextlib.suppress(CheckpointError):
+            former = load_pair((FIRST_CHOICE, twin if twin in cards else FIRST_CHOICE))
+    if former is None:
         st.stop()
-    twin = cards[FALLBACK].twin
-    return load_pair((FALLBACK, twin if twin in cards else FALLBACK))
+    st.caption(f"Until then the page shows {former[0].name} and {former[1].name}.")
+    return former
 
 
 def current_job(request: Request, asked: bool) -> Job:

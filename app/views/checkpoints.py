@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from app.cache import catalogue, evaluations, folder
+from app.cache import catalogue, evaluations, folder, trained_eps
 from app.charts import attack_name
 from lsp_core import Card
 from lsp_core.radius import show_eps
@@ -45,12 +45,11 @@ def draw_card(name: str, card: Card, entries: list[Record]) -> None:
             unsafe_allow_html=True,
         )
         with st.expander("Card"):
-            held, config = card.held_out, {key: value for key, value in card.config.items() if key != "history"}
+            config = {key: value for key, value in card.config.items() if key != "history"}
             st.code(card.command or "unknown", language="bash")
             st.markdown(
-                f"Trained {escape(card.date or 'on an unknown day')}, seed {card.seed}, kept after epoch {card.epoch}. "
-                f"On {held.get('n', '?')} held-out training images: {held.get('clean_accuracy', 0):.1%} clean, "
-                f"{held.get('robust_accuracy', 0):.1%} under PGD-10 at {show_eps(float(card.config.get('eps', 0)))}."
+                f"Trained {card.date or 'on an unknown day'}, seed {card.seed}, kept after epoch {card.epoch}. "
+                f"{held_out(card)}"
             )
             left, right = st.columns(2)
             left.json({"lsp": card.lsp, "training": config}, expanded=True)
@@ -60,23 +59,35 @@ def draw_card(name: str, card: Card, entries: list[Record]) -> None:
                     "mean": card.mean,
                     "std": card.std,
                     "versions": card.versions,
-                    "held out": held,
+                    "held out": card.held_out,
                 },
                 expanded=True,
             )
+
+
+def held_out(card: Card) -> str:
+    """Return what the training saw on the images it held out."""
+    held = card.held_out
+    if not {"n", "clean_accuracy", "robust_accuracy"} <= set(held):
+        return "Nothing was measured on held-out training images."
+    return (
+        f"On {held['n']} held-out training images: {float(held['clean_accuracy']):.1%} clean, "
+        f"{float(held['robust_accuracy']):.1%} under PGD-10 at {show_eps(trained_eps(card))}."
+    )
 
 
 def headline(card: Card, entries: list[Record]) -> str:
     """Return the figures that stand on the closed card, with their n and interval."""
     if not entries:
         return "not evaluated on test images"
-    goal = float(card.config.get("eps", 0))
+    goal = trained_eps(card)
     strongest = [entry for entry in entries if entry["attack"] == "PGD"] or entries
     entry = min(strongest, key=lambda entry: abs(float(entry["eps"]) - goal))
     low, high = entry["robust_interval"]
     return (
-        f"test: {entry['clean_accuracy']:.1%} clean, {entry['robust_accuracy']:.1%} under {attack_name(entry)} at "
-        f"{show_eps(float(entry['eps']))} (95 %: {low:.1%} to {high:.1%}, n = {entry['n']})"
+        f"test: {float(entry['clean_accuracy']):.1%} clean, {float(entry['robust_accuracy']):.1%} under "
+        f"{attack_name(entry)} at {show_eps(float(entry['eps']))} "
+        f"(95 %: {float(low):.1%} to {float(high):.1%}, n = {entry['n']})"
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.cache import catalogue, evaluations
-from app.charts import accuracy_chart, accuracy_table, twin_sentence, with_clean
+from app.charts import accuracy_chart, accuracy_table, largest, twin_sentence, with_clean
 from lsp_core.radius import show_eps
 
 COLUMNS = ["checkpoint", "attack", "eps", "clean", "robust", "interval", "n", "seed"]
@@ -30,7 +30,7 @@ def main() -> None:
     for sentence in twin_sentence(table, cards):
         st.markdown(sentence)
     with st.container(key="curves"):
-        st.altair_chart(accuracy_chart(with_clean(table)), width="stretch")
+        st.altair_chart(accuracy_chart(with_clean(largest(table))), width="stretch")
     st.caption(protocol(table))
     shown = table.assign(
         eps=table["eps"].map(show_eps),
@@ -60,8 +60,8 @@ def protocol(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     return (
         f"{row['attack']}, {row['norm']}, on {counts} test images of {row['dataset']} (seed {seeds}); bands are "
-        "Wilson 95 % intervals; the point at 0 is the clean accuracy. These are upper bounds: a stronger attack may find more. "
-        "No AutoAttack figure is shipped yet, and PGD alone is no evidence of robustness."
+        "Wilson 95 % intervals; the point at 0 is the clean accuracy. These are upper bounds: a stronger attack may "
+        "find more. No AutoAttack figure is shipped yet, and PGD alone is no evidence of robustness."
     )
 
 

@@ -99,7 +99,9 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
     digest = hashlib.sha256(str(base.resolve()).encode())
     for label, entry in listing:
         state = entry.stat()
-        digest.update(f"{classes[label]}/{entry.name} {state.st_size} {state.st_mtime_ns};".encode())
+        # The inode tells files apart that changed places, for an archive may unpack all with one time.
+        about = f"{classes[label]}/{entry.name} {state.st_ino} {state.st_size} {state.st_mtime_ns};"
+        digest.update(about.encode())
     images = _cached(f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all(files))
     return ImageDataset(name or str(folder), split, images, labels, classes)
 

@@ -40,7 +40,8 @@ def judge(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Verdict:
     guess = int(outcome.argmax())
     sure = f"{percent(float(outcome[guess]))} sure"
     if trace.fooled_at is None:
-        return Verdict("holds", f"still {label} after {len(trace.images) - 1} steps, {sure}.")
+        steps = len(trace.images) - 1
+        return Verdict("holds", f"still {label} after {steps} step{'' if steps == 1 else 's'}, {sure}.")
     when = f"at step {trace.fooled_at}" if trace.fooled_at else "by the random start alone"
     return Verdict("fooled", f"fooled {when}, {label} became {classes[guess]}, {sure}.")
 

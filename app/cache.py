@@ -175,7 +175,7 @@ def gallery_outcome(of: Subject, attack: PGD) -> list[bool]:
     return _gallery_outcome(of, of.digest, attack)
 
 
-@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})
+@st.cache_data(show_spinner="Trying the gallery's images …", max_entries=64, hash_funcs={PGD: repr})
 def _gallery_outcome(_subject: Subject, digest: str, attack: PGD) -> list[bool]:
     data, rows = test_images(_subject.card.dataset), torch.tensor(gallery_rows(_subject.card.dataset))
     with _subject.lock:

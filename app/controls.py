@@ -102,17 +102,19 @@ def plain(name: str) -> str:
 
 def uploaded_picture(card: Card) -> Picture | None:
     """Draw the upload; return the image if the last choice was one."""
-    file = st.file_uploader(
+    # Of a single file the browser would first report the removal of the one before it, as if nobody wanted it any more.
+    files = st.file_uploader(
         "or upload your own",
         key="upload",
-        help="PNG, JPEG, WEBP, BMP or GIF, up to 10 MB.",
+        help="PNG, JPEG, WEBP, BMP or GIF, up to 10 MB; of several files the last counts.",
+        accept_multiple_files=True,
         on_change=take_upload,
     )
     problem, content = st.session_state.get("upload-problem"), st.session_state.get("own-image")
     if problem:
         st.error(problem)
     if content is None:
-        if file is not None and not problem:
+        if files and not problem:
             st.caption("An image of the gallery was chosen after this file; upload it again to see it.")
         return None
     original = decoded(content)
@@ -128,17 +130,17 @@ def uploaded_picture(card: Card) -> Picture | None:
 
 def take_upload() -> None:
     """Keep what was uploaded; a file that cannot be used leaves a sentence, and the image before it stays."""
-    file = st.session_state["upload"]
-    st.session_state["upload-problem"] = None
-    if file is None:
+    files = st.session_state["upload"]
+    if not files:
         forget_upload()
         return
+    st.session_state["upload-problem"] = None
     try:
-        decoded(file.getvalue())
+        decoded(files[-1].getvalue())
     except ImageError as error:
         st.session_state["upload-problem"] = f"{error} The image before it stays."
     else:
-        st.session_state["own-image"] = file.getvalue()
+        st.session_state["own-image"] = files[-1].getvalue()
 
 
 def forget_upload() -> None:

@@ -2,6 +2,8 @@ PORT ?= 8501
 HOST ?= 127.0.0.1
 PYTHON ?= python3
 BIN := .venv/bin
+# Threads that spin while they wait make every neighbour slow, a training beside the dashboard for one.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: app test clean
 

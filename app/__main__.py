@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 from pathlib import Path
@@ -36,10 +35,6 @@ def main(
     bootstrap.load_config_options(options)
     for module in SLOW_IMPORTS:
         importlib.import_module(module)
-    # Streamlit collects garbage after every run, four times a second while an attack is watched. Without what was just
-    # imported that takes no time; with it the attack stands still meanwhile, and is up to twenty times slower.
-    gc.collect()
-    gc.freeze()
     torch.set_num_threads(min(2, os.cpu_count() or 1))  # once for the whole process: it is a global of torch
     bootstrap.run(str(MAIN), False, [], options)
 

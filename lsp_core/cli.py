@@ -83,7 +83,7 @@ def train(
     config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps) if eps else None, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
-        console.print(f"resuming {config.name} after epoch {done}")
+        console.print(f"{config.name}: {done} of {config.epochs} epochs are done")
     with tqdm(total=config.epochs, initial=len(trainer.history), unit="epoch", desc=config.name) as bar:
 
         def on_epoch(log: EpochLog) -> None:
@@ -144,7 +144,7 @@ def evaluate(
     images = data.float(rows).to(place).contiguous(memory_format=torch.channels_last)
     labels, model = data.labels[rows].to(place), model.to(memory_format=torch.channels_last)
     title = f"{card.name} on {data.name} test"
-    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "seconds", title=title)
+    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "s", title=title)
     entries: list[Record] = []
     with tqdm(total=len(rows) * len(line_up), unit="image", leave=False) as bar:
         for attack in line_up:
@@ -218,9 +218,9 @@ def make_attack(name: str, **settings: Any) -> Attack:
 def cells(result: Evaluation) -> list[str]:
     """Write an evaluation as a row of the table."""
     attack, (low, high) = result.attack, result.robust_interval
-    steps = f" {attack.steps} steps" if hasattr(attack, "steps") else ""
+    steps = f"-{attack.steps}" if hasattr(attack, "steps") else ""
     return [
-        f"{type(attack).__name__} {attack.norm}{steps}",
+        f"{type(attack).__name__}{steps} {attack.norm}",
         show_eps(attack.eps),
         f"{result.clean_accuracy:.1%}",
         f"{result.robust_accuracy:.1%}",

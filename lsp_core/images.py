@@ -37,7 +37,7 @@ def decode_image(content: bytes) -> DecodedImage:
         ImageError: if the bytes are too many, no image, a truncated one, or one of more than 24 megapixels.
     """
     if len(content) > MAX_BYTES:
-        raise ImageError(f"The file has {len(content) / 1e6:.0f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
+        raise ImageError(f"The file has {len(content) / 1e6:.1f} MB; the limit is {MAX_BYTES / 1e6:.0f} MB.")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             # The size stands in the header: refuse before a small file unfolds into gigabytes.

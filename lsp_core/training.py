@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lsp_core.attacks import PGD
-from lsp_core.checkpoint import Card, CheckpointError, save_checkpoint, save_tensors
+from lsp_core.checkpoint import Card, CheckpointError, read_card, save_checkpoint, save_tensors
 from lsp_core.data import ImageDataset, stratified_split
 from lsp_core.evaluation import Evaluation, evaluate
 from lsp_core.models import build_model
@@ -207,21 +207,21 @@ class Trainer:
         save_tensors(self.path(".resume"), tensors, {"state": json.dumps(state)})
 
     def resume(self) -> int:
-        """Go back to the last whole epoch of an interrupted run; return how many are done, 0 if there was none.
+        """Go back to the last whole epoch of a run; return how many are done, all of them if it was finished.
 
         Raises:
             CheckpointError: if the run was of another configuration, or its file is damaged.
         """
         path = self.path(".resume")
         if not path.exists():
-            return 0
+            return self._finished()
         try:
             with safe_open(path, framework="pt", device=self.device) as file:
                 state: Record = json.loads(file.metadata()["state"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
             raise CheckpointError(f"{path} is no interrupted run: remove the file to start anew.") from error
-        if state["config"] != json.loads(json.dumps(self.config.to_record())):
+        if state["config"] != self._settings():
             raise CheckpointError(f"{path} belongs to a run with other settings: repeat those, or remove the file.")
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         for index, parameter in enumerate(self.model.parameters()):
@@ -230,6 +230,21 @@ class Trainer:
         self.generator.set_state(tensors["generator"].cpu())
         self.history = [EpochLog(**entry) for entry in state["history"]]
         return len(self.history)
+
+    def _finished(self) -> int:
+        """Take the history from the last checkpoint if this very run was finished, so that it is not trained again."""
+        try:
+            config = dict(read_card(self.path(".last")).config)
+        except CheckpointError:
+            return 0
+        history = config.pop("history", [])
+        if config == self._settings() and len(history) == self.config.epochs:
+            self.history = [EpochLog(**entry) for entry in history]
+        return len(self.history)
+
+    def _settings(self) -> Record:
+        settings: Record = json.loads(json.dumps(self.config.to_record()))
+        return settings
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:

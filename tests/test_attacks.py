@@ -140,7 +140,6 @@ def test_takes_an_empty_batch(name, norm, net):
     assert make(name, norm)(net, empty, torch.zeros(0, dtype=torch.int64)).shape == empty.shape
 
 
-
 BAD_CALLS = {
     "training mode": (lambda m, x, y: (m.train(), x, y), r"training mode.*model\.eval\(\)"),
     "above 1": (lambda m, x, y: (m, x * 255, y), r"must lie in \[0,1\]"),

@@ -100,7 +100,7 @@ def test_train_resumes(run, tmp_path, monkeypatch):
     assert "Traceback" not in err
     status, out, _ = run("train", "digits", "--epochs", 2, "--limit", 400, "--out", tmp_path, "--resume")
     assert status == 0
-    assert "resuming digits-cnn-standard after epoch 1" in out
+    assert "digits-cnn-standard: 1 of 2 epochs are done" in out
     assert lsp_core.load_checkpoint(tmp_path / "digits-cnn-standard.last.safetensors")[1].epoch == 2
 
 

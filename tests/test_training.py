@@ -98,8 +98,16 @@ def test_an_interrupted_run_resumed_equals_an_uninterrupted_one(config, tmp_path
 
 def test_there_may_be_nothing_to_resume(tmp_path):
     assert Trainer(toy_dataset(), CONFIG, tmp_path).resume() == 0
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
     done = train(CONFIG, tmp_path)
-    assert Trainer(toy_dataset(), CONFIG, tmp_path).resume() == 0
+    written = done.path().stat().st_mtime_ns
+    again = Trainer(toy_dataset(), CONFIG, tmp_path)
+    assert again.resume() == CONFIG.epochs
+    assert again.run() == done.history
+    assert done.path().stat().st_mtime_ns == written
+    assert Trainer(toy_dataset(), dataclasses.replace(CONFIG, seed=5), tmp_path).resume() == 0
     assert sorted(os.listdir(tmp_path)) == sorted([done.path().name, done.path(".last").name])
 
 

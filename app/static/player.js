@@ -80,6 +80,7 @@ export default function ({ data, parentElement }) {
     memory.timer = setInterval(() => { if (step >= last) return pause(); show(++step); }, Math.max(30, Math.min(120, 2400 / Math.max(1, last))));
   };
   play.type = "button";
+  play.disabled = slider.disabled = data.running; // only the newest frame is here until the attack ends
   play.onclick = () => (memory.timer ? pause() : start());
   slider.oninput = () => { pause(); show(Number(slider.value)); };
   pause();

@@ -113,9 +113,7 @@ class PGD:
     def _fooled(self, logits: Tensor, labels: Tensor) -> Tensor:
         return (logits.argmax(1) == labels) if self.targeted else (logits.argmax(1) != labels)
 
-    def _step(
-        self, model: nn.Module, restart: int, index: int, result: Tensor, rows: Tensor, logits: Tensor
-    ) -> Step:
+    def _step(self, model: nn.Module, restart: int, index: int, result: Tensor, rows: Tensor, logits: Tensor) -> Step:
         """Report the whole batch; only examples that left it early cost another forward pass."""
         if len(rows) < len(result):
             with torch.no_grad():

@@ -149,7 +149,7 @@ def test_evaluate_prints_a_table_and_writes_records(run, trained_path, tmp_path)
     status, out, err = run("evaluate", trained_path, *options, "--json", "out.json")
     assert status == 0, err
     assert "16/255 (0.063)" in out
-    assert out.count("PGD Linf 5 steps") == 2
+    assert out.count("PGD-5 Linf") == 2
     assert out.count("FGSM Linf") == 2
     record = read_records(tmp_path / "out.json")
     assert record["checkpoint"] == "digits-cnn-standard"

@@ -22,7 +22,7 @@ from lsp_core.checkpoint import list_checkpoints
 from lsp_core.data import DatasetError, spread
 from lsp_core.images import DecodedImage, decode_image
 from lsp_core.objectives import OBJECTIVES
-from lsp_core.records import RecordError, read_records
+from lsp_core.records import RecordError, read_records, sha256
 from lsp_core.saliency import attribute
 from lsp_core.types import Classifier, Record
 
@@ -208,16 +208,22 @@ def saliency_maps(
 
 def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
     """Return the evaluations beside the checkpoints by name, and a sentence for each file that holds none."""
-    return _evaluations(str(folder()), _states("*.json"))
+    return _evaluations(str(folder()), _states("*.json"), _states("*.safetensors"))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def _evaluations(place: str, states: tuple[tuple[str, int], ...]) -> tuple[dict[str, list[Record]], list[str]]:
+def _evaluations(
+    place: str, states: tuple[tuple[str, int], ...], weights_states: tuple[tuple[str, int], ...]
+) -> tuple[dict[str, list[Record]], list[str]]:
     found: dict[str, list[Record]] = {}
     problems = []
     for name, _ in states:
         try:
-            found[Path(name).stem] = read_records(Path(place) / name)["evaluations"]
+            record, weights = read_records(Path(place) / name), (Path(place) / name).with_suffix(".safetensors")
+            if weights.exists() and record.get("sha256") != sha256(weights):
+                problems.append(f"{name} was measured on other weights than {weights.name} holds: evaluate it again.")
+                continue
+            found[Path(name).stem] = record["evaluations"]
         except RecordError as error:
             problems.append(str(error))
     return found, problems

@@ -13,6 +13,7 @@ from lsp_core.types import Record
 
 BASELINE, LSP = "#D0702F", "#3D8BD4"  # mid-tones that stand out on white and on black
 DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3], [1, 4])
+USUAL = {"loss": "ce", "restarts": 1, "alpha": None, "targeted": False, "random_start": True}
 OBJECTIVE_DASHES = dict(zip(OBJECTIVES, DASHES, strict=False))
 
 
@@ -35,6 +36,8 @@ def accuracy_table(records: dict[str, list[Record]], cards: dict[str, Card]) -> 
                     "robust": float(entry["robust_accuracy"]),
                     "low": float(low),
                     "high": float(high),
+                    "clean_low": float(entry["clean_interval"][0]),
+                    "clean_high": float(entry["clean_interval"][1]),
                     "n": int(entry["n"]),
                     "seed": entry["seed"] if isinstance(entry.get("seed"), int) else None,
                 }
@@ -46,10 +49,13 @@ def accuracy_table(records: dict[str, list[Record]], cards: dict[str, Card]) -> 
 
 
 def attack_name(entry: Record) -> str:
-    """Return what people call the attack: its name, and its steps where it takes several."""
-    settings = entry.get("settings")
-    steps = settings.get("steps") if isinstance(settings, dict) else None
-    return f"{entry['attack']}-{steps}" if steps else str(entry["attack"])
+    """Return what people call the attack: its name, its steps, and what else is not as usual."""
+    settings = entry["settings"] if isinstance(entry.get("settings"), dict) else {}
+    parts = [f"{entry['attack']}-{settings['steps']}" if settings.get("steps") else str(entry["attack"])]
+    for key, usual in USUAL.items():
+        if settings.get(key, usual) != usual:
+            parts.append(f"{key} {settings[key]}")
+    return " ".join(parts)
 
 
 def largest(table: pd.DataFrame) -> pd.DataFrame:
@@ -59,9 +65,9 @@ def largest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_clean(table: pd.DataFrame) -> pd.DataFrame:
-    """Add the clean accuracy of each checkpoint as its point at eps 0, without an interval of its own."""
+    """Add the clean accuracy of each checkpoint, with its interval, as its point at eps 0."""
     first = table.groupby("checkpoint", as_index=False).first()
-    clean = first.assign(eps=0.0, robust=first["clean"], low=first["clean"], high=first["clean"])
+    clean = first.assign(eps=0.0, robust=first["clean"], low=first["clean_low"], high=first["clean_high"])
     return pd.concat([clean, table], ignore_index=True).sort_values(["checkpoint", "eps"])
 
 
@@ -109,7 +115,7 @@ def twin_sentence(table: pd.DataFrame, cards: dict[str, Card]) -> list[str]:
     sentences = []
     for name in table["checkpoint"].unique():
         twin = cards[name].twin
-        if cards[name].lsp or twin not in set(table["checkpoint"]):
+        if cards[name].lsp or twin not in set(table["checkpoint"]) or not cards[name].is_twin_of(cards[twin]):
             continue
         both = table[table["checkpoint"].isin([name, twin])]
         shared = set(both[both["checkpoint"] == name]["eps"]) & set(both[both["checkpoint"] == twin]["eps"])

@@ -71,8 +71,8 @@ def choose_picture(pair: tuple[Subject, Subject], default: PGD) -> Picture:
     outcomes = [gallery_outcome(one, default) for one in pair]
     differ = [row for row, a, b in zip(rows, *outcomes, strict=True) if a != b]
     opening = differ[0] if differ else rows[0]
-    if st.session_state.get("gallery") not in rows:
-        st.session_state["gallery"] = opening
+    if st.session_state.get("gallery") not in rows or st.session_state.get("gallery-of") != dataset:
+        st.session_state["gallery"], st.session_state["gallery-of"] = opening, dataset
     thumbnails = {
         row: f"![{plain(data.classes[int(data.labels[row])])}]({data_uri(data.images[row].numpy())})" for row in rows
     }
@@ -121,10 +121,15 @@ def uploaded_picture(card: Card) -> Picture | None:
     channels, height, _ = card.image_shape
     pixels = torch.from_numpy(fit_image(original.pixels, channels, height))
     size = f"{original.pixels.shape[1]}×{original.pixels.shape[0]}"
-    change = (
-        f"Cropped to the centre and resized from {size} to {height}×{height}{', in grey' if channels == 1 else ''}."
-    )
-    st.caption(" ".join([*original.notes, change, "Its class is not known, so a changed prediction counts as fooled."]))
+    notes = list(original.notes)
+    if original.pixels.shape[:2] != (height, height):
+        notes.append(f"Cropped to the centre and resized from {size} to {height}×{height}.")
+    if channels == 1 and original.pixels.ndim == 3:
+        notes.append("Its colours became grey.")
+    dark_strokes = channels == 1 and card.mean[0] < 0.5 < float(pixels.float().mean()) / 255
+    if dark_strokes and st.toggle("Invert: the models know light strokes on black", value=True, key="invert"):
+        pixels = 255 - pixels
+    st.caption(" ".join([*notes, "Its class is not known, so a changed prediction counts as fooled."]))
     return Picture(pixels.float() / 255, None, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
 
 
@@ -163,8 +168,8 @@ def choose_attack(card: Card) -> PGD:
     usual = default_attack(card, norm)
     radii = {value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)
     options = sorted(radii | {usual.eps})
-    if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm):
-        st.session_state["eps"], st.session_state["eps-for"] = usual.eps, (card.dataset, norm)
+    if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm, usual.eps):
+        st.session_state["eps"], st.session_state["eps-for"] = usual.eps, (card.dataset, norm, usual.eps)
     eps = st.select_slider(
         "Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.", persist_state="session"
     )

@@ -1,6 +1,6 @@
 """An attack on both models in a worker thread, watched and stopped from the page.
 
-The thread never calls Streamlit. It writes into its Job, and the page reads it.
+The thread draws nothing. It writes into its Job, and the page reads it.
 """
 
 from __future__ import annotations

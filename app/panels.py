@@ -11,17 +11,23 @@ import torch
 from app.cache import Subject, reference, saliency_maps, test_images
 from app.jobs import Job, Lane
 from app.pictures import data_uri, heat
-from app.verdict import judge, name_lane
+from app.verdict import judge
 from lsp_core.case import Neighborhood
 
+METHOD_NOTES = {
+    "SmoothGrad": "Where it is red, a brighter pixel speaks for the predicted class; where it is blue, against it",
+    "Gradient": "Where it is red, a brighter pixel speaks for the predicted class; where it is blue, against it",
+    "Integrated gradients": "Compared with a black image, red pixels speak for the predicted class, blue against it",
+}
 ICONS = {"holds": "✓", "fooled": "✕", "wrong": "!"}
 
 
 def lane_names(job: Job) -> tuple[str, str]:
-    """Return what both lanes are called."""
+    """Return what both lanes are called: "Baseline" and "LSP" for twins, else the names of the checkpoints."""
     first, second = (subject.card for subject in job.request.subjects)
-    names = (job.request.subjects[0].name, job.request.subjects[1].name)
-    return name_lane(first.lsp is not None, names, 0), name_lane(second.lsp is not None, names, 1)
+    if first.is_twin_of(second):
+        return ("Baseline", "LSP") if first.lsp is None else ("LSP", "Baseline")
+    return job.request.subjects[0].name, job.request.subjects[1].name
 
 
 def draw_verdict(job: Job, names: tuple[str, str]) -> None:
@@ -52,7 +58,8 @@ def draw_neighbors(job: Job, names: tuple[str, str]) -> None:
     """Draw the nearest reference images of both models before and after, marked as kept, lost or new."""
     lanes = [lane for lane in job.lanes if lane.neighborhood is not None]
     if not lanes:
-        st.caption("There are no neighbours to show: the attack was stopped before they were looked for.")
+        why = "its test images are not here" if job.state == "done" else "the attack ended before they were looked for"
+        st.caption(f"There are no neighbours to show: {why}.")
         return
     drawn = [
         _neighbors(lane.subject, lane.neighborhood, lane.trace.label, name)
@@ -62,7 +69,7 @@ def draw_neighbors(job: Job, names: tuple[str, str]) -> None:
     st.markdown(f'<div class="pair">{"".join(drawn)}</div>', unsafe_allow_html=True)
     count = len(reference(lanes[0].subject.card.dataset))
     st.caption(
-        f"Nearest of {count} test images in each model's own embedding, at unit length: distances run from 0 to 2. "
+        f"Nearest of {count} test images in each model's own embedding, at unit length. "
         "Framed: near before and after. Faded: lost to the attack. Dashed: new."
     )
 
@@ -103,7 +110,7 @@ def draw_saliency(job: Job, names: tuple[str, str], method: str) -> None:
     drawn = "".join(_saliency(lane, name, found, scale) for (lane, name), found in zip(lanes, maps, strict=True))
     st.markdown(f'<div class="pair">{drawn}</div>', unsafe_allow_html=True)
     st.caption(
-        f"{method} by Captum. Red pixels speak for the predicted class, blue ones against it; both models share "
+        f"{method} by Captum. {METHOD_NOTES[method]}; both models share "
         "one colour scale. A saliency map is a hint, not evidence."
     )
 

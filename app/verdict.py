@@ -44,10 +44,3 @@ def judge(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Verdict:
         return Verdict("holds", f"still {label} after {steps} step{'' if steps == 1 else 's'}, {sure}.")
     when = f"at step {trace.fooled_at}" if trace.fooled_at else "by the random start alone"
     return Verdict("fooled", f"fooled {when}, {label} became {classes[guess]}, {sure}.")
-
-
-def name_lane(lsp: bool, names: tuple[str, str], index: int) -> str:
-    """Return what a lane is called: "Baseline" and "LSP" for twins, else the checkpoint's own name."""
-    first, second = names
-    twins = second == f"{first}-lsp" or first == f"{second}-lsp"
-    return ("LSP" if lsp else "Baseline") if twins else names[index]

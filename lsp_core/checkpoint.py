@@ -57,6 +57,14 @@ class Card:
         """The name of the checkpoint that differs in nothing but the LSP term."""
         return self.name.removesuffix("-lsp") if self.name.endswith("-lsp") else f"{self.name}-lsp"
 
+    def is_twin_of(self, other: Card) -> bool:
+        """Whether the two differ in nothing but the LSP term: one has it, and all other settings are the same."""
+        here, there = (
+            {key: value for key, value in card.config.items() if key not in ("lsp", "history")}
+            for card in (self, other)
+        )
+        return (self.lsp is None) != (other.lsp is None) and self.dataset == other.dataset and here == there
+
     @classmethod
     def from_json(cls, text: str) -> Card:
         """Read a card.
@@ -162,7 +170,7 @@ def list_checkpoints(folder: str | Path) -> tuple[dict[str, Card], dict[str, str
     """Return the cards of all checkpoints in a folder by file name without suffix, and a sentence for each bad file."""
     cards, problems = {}, {}
     for path in sorted(Path(folder).glob("*.safetensors")):
-        if "." in path.stem or path.name.startswith("."):
+        if path.stem.endswith((".last", ".resume")) or path.name.startswith("."):
             continue  # NAME.last and NAME.resume belong to a training run
         try:
             cards[path.stem] = read_card(path)

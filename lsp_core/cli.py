@@ -62,7 +62,7 @@ def train(
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     eps: Annotated[str | None, typer.Option(help="Linf radius to train and validate at, 0.1 or 8/255.")] = None,
     steps: Annotated[int | None, typer.Option(help="PGD steps of adversarial training.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Use this many training images.")] = None,
+    n: Annotated[int | None, typer.Option(help="Use this many training images.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path("runs"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     seed: Seed = 0,
@@ -79,7 +79,7 @@ def train(
         structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball) if ball else None}
     elif (weight, vicinity, ball) != (None, None, None):
         raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
-    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": limit}
+    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
     config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps) if eps else None, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
@@ -135,6 +135,10 @@ def evaluate(
     check_fit(card, data)
     if n < 1:
         raise ValueError(f"n is {n}, but it must be 1 or more.")
+    if norm == "L2" and eps is None:
+        raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
+    if json_path and json_path.exists():
+        records.read_records(json_path)  # before hours of work, not after
     radii = eps.split(",") if eps else [str(card.config.get("eps", 8 / 255))]
     chosen = {"norm": norm, "loss": loss, "steps": steps, "restarts": restarts, "seed": seed}
     line_up = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime
 import platform
+from importlib.metadata import version
 
-import numpy as np
-import safetensors
 import torch
 
 
@@ -15,8 +14,7 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": np.__version__,
-        "safetensors": safetensors.__version__,
+        **{name: version(name) for name in ("torchvision", "numpy", "scikit-learn", "safetensors")},
     }
 
 

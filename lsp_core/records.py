@@ -39,9 +39,17 @@ def read_records(path: str | Path) -> Record:
         if found["schema"] != SCHEMA or not isinstance(found["evaluations"], list):
             raise RecordError(f"{path} has another schema than {SCHEMA}.")
         for entry in found["evaluations"]:
-            low, high = entry["robust_interval"]
+            (low, high), (clean_low, clean_high) = entry["robust_interval"], entry["clean_interval"]
             float(entry["eps"]), float(entry["robust_accuracy"]), float(entry["clean_accuracy"]), int(entry["n"])
-            float(low), float(high), str(entry["attack"]), str(entry["norm"]), str(entry["dataset"])
+            (
+                float(low),
+                float(high),
+                float(clean_low),
+                float(clean_high),
+                str(entry["attack"]),
+                str(entry["norm"]),
+                str(entry["dataset"]),
+            )
     except RecordError:
         raise
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:

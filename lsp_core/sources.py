@@ -120,16 +120,22 @@ def _image_files(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _decode_all(files: list[Path]) -> Tensor:
-    decoded = []
+    decoded, some_large = [], False
     for file in files:
         try:
-            decoded.append(decode_image(file.read_bytes()).pixels)
+            pixels = decode_image(file.read_bytes()).pixels
         except ImageError as error:
             raise DatasetError(f"{file}: {error}") from error
+        large = max(pixels.shape[:2]) > LARGEST_AS_IS
+        if large:  # shrunk at once: thousands of photographs do not fit into memory
+            pixels = fit_image(pixels, 3 if pixels.ndim == 3 else 1, FOLDER_SIZE)
+            pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+        some_large |= large
+        decoded.append(pixels)
     channels = 1 if all(pixels.ndim == 2 for pixels in decoded) else 3
     sizes = {pixels.shape[:2] for pixels in decoded}
     height, width = next(iter(sizes))
-    as_is = len(sizes) == 1 and height == width <= LARGEST_AS_IS
+    as_is = not some_large and len(sizes) == 1 and height == width <= LARGEST_AS_IS
     size = height if as_is else FOLDER_SIZE
     return torch.from_numpy(np.stack([fit_image(pixels, channels, size) for pixels in decoded]))
 

@@ -85,6 +85,8 @@ class Trainer:
         )
         self.objective: Objective = OBJECTIVES[config.objective](config.steps)
         self.generator = torch.Generator(device).manual_seed(config.seed)
+        # Of its own, so that twins see the same images in the same order whether or not noise is drawn.
+        self.noise = torch.Generator(device).manual_seed(config.seed + 1)
         self.history: list[EpochLog] = []
         self.folder = Path(folder)
 
@@ -150,7 +152,11 @@ class Trainer:
         return torch.stack([loss.detach(), term.detach()])
 
     def _views(self, images: Tensor, labels: Tensor, progress: float) -> dict[str, Tensor]:
-        """Return the batches that go through the model together, so that batch norm sees what it will see in use."""
+        """Return the batches that go through the model together.
+
+        Together, because batch norm then treats an image and its eps-ball point alike, as it will in use. So the
+        statistics of a twin come from both, and those of its baseline from the one batch that it trains on.
+        """
         lsp, views = self.config.lsp, {}
         if self.objective.needs_clean or lsp is not None:
             views["clean"] = images
@@ -159,7 +165,7 @@ class Trainer:
             seed = int(torch.randint(2**31, (1,), generator=self.generator, device=self.device))
             views["adversarial"] = self.objective.craft(self.model, images, labels, eps, seed)
         if lsp is not None and lsp.vicinity == "noise":
-            views["noise"] = lsp.sample(images, self.generator)
+            views["noise"] = lsp.sample(images, self.noise)
         return views
 
     def _validate(self) -> Evaluation:
@@ -202,7 +208,7 @@ class Trainer:
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         for index, parameter in enumerate(self.model.parameters()):
             tensors[f"momentum.{index}"] = self.optimizer.state[parameter]["momentum_buffer"]
-        tensors["generator"] = self.generator.get_state()
+        tensors |= {"generator": self.generator.get_state(), "noise": self.noise.get_state()}
         state = {"config": self.config.to_record(), "history": [dataclasses.asdict(entry) for entry in self.history]}
         save_tensors(self.path(".resume"), tensors, {"state": json.dumps(state)})
 
@@ -219,17 +225,25 @@ class Trainer:
             with safe_open(path, framework="pt", device=self.device) as file:
                 state: Record = json.loads(file.metadata()["state"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
-            raise CheckpointError(f"{path} is no interrupted run: remove the file to start anew.") from error
+            if state["config"] == self._settings():
+                self._restore(tensors)
+        except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} is no run that can go on here (on another device, perhaps): remove the file to start anew."
+            ) from error
         if state["config"] != self._settings():
             raise CheckpointError(f"{path} belongs to a run with other settings: repeat those, or remove the file.")
-        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        self.history = [EpochLog(**entry) for entry in state["history"]]
+        return len(self.history)
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(weights)
         for index, parameter in enumerate(self.model.parameters()):
             momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])  # keeps the memory format
             self.optimizer.state[parameter]["momentum_buffer"] = momentum
         self.generator.set_state(tensors["generator"].cpu())
-        self.history = [EpochLog(**entry) for entry in state["history"]]
-        return len(self.history)
+        self.noise.set_state(tensors["noise"].cpu())
 
     def _finished(self) -> int:
         """Take the history from the last checkpoint if this very run was finished, so that it is not trained again."""

@@ -11,7 +11,7 @@ import torch
 from conftest import LinearPair, TinyNet
 from PIL import Image
 
-from app import cache, charts, controls, pictures, player, verdict
+from app import cache, charts, controls, panels, pictures, player, verdict
 from app.jobs import Job, Lane, Request
 from lsp_core import Card
 from lsp_core.attacks import PGD
@@ -168,16 +168,20 @@ def test_no_probability_reads_100_percent(probability):
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("first", "second", "expected"),
     [
-        (("m", "m-lsp"), ("Baseline", "LSP")),
-        (("m-lsp", "m"), ("LSP", "Baseline")),
-        (("m", "other"), ("m", "other")),
-        (("m", "m"), ("m", "m")),
+        ({}, {"lsp": {"term": "vicinity"}}, ("Baseline", "LSP")),
+        ({"lsp": {"term": "vicinity"}}, {}, ("LSP", "Baseline")),
+        ({}, {}, ("a", "b")),
+        ({}, {"lsp": {"term": "vicinity"}, "config": {"eps": 0.1, "epochs": 9}}, ("a", "b")),
+        ({}, {"lsp": {"term": "vicinity"}, "dataset": "other"}, ("a", "b")),
     ],
 )
-def test_lanes_are_called_baseline_and_lsp_only_where_they_are_twins(names, expected):
-    assert tuple(verdict.name_lane(name.endswith("-lsp"), names, i) for i, name in enumerate(names)) == expected
+def test_lanes_are_called_baseline_and_lsp_only_where_nothing_else_differs(first, second, expected):
+    cards = (make_card("a", **{"lsp": None, **first}), make_card("b", **{"lsp": None, **second}))
+    subjects = tuple(cache.Subject(card.name, card.name, TinyNet(), card) for card in cards)
+    request = Request(subjects, torch.zeros(1, 4, 4), 0, "toy 0", PGD(0.1))
+    assert panels.lane_names(Job(request, (Lane(subjects[0]), Lane(subjects[1])))) == expected
 
 
 # Pictures
@@ -334,6 +338,7 @@ def make_entry(eps, robust, n=100, **changes):
         "n": n,
         "seed": 0,
         "clean_accuracy": 0.9,
+        "clean_interval": [0.85, 0.94],
         "robust_accuracy": robust,
         "robust_interval": [robust - 0.05, robust + 0.05],
     }
@@ -359,7 +364,14 @@ def test_clean_accuracy_is_the_point_at_zero():
     table = charts.with_clean(charts.accuracy_table(RECORDS, CARDS))
     zero = table[table["eps"] == 0]
     assert len(zero) == 2
-    assert zero["robust"].tolist() == zero["low"].tolist() == zero["high"].tolist() == [0.9, 0.9]
+    assert zero[["robust", "low", "high"]].to_numpy().tolist() == [[0.9, 0.85, 0.94]] * 2
+
+
+def test_attacks_of_other_strength_have_another_name():
+    usual = {"steps": 20, "loss": "ce", "restarts": 1, "alpha": None, "targeted": False, "random_start": True}
+    named = [charts.attack_name({"attack": "PGD", "settings": {**usual, **odd}}) for odd in ({}, {"loss": "margin"})]
+    assert named == ["PGD-20", "PGD-20 loss margin"]
+    assert charts.attack_name({"attack": "PGD", "settings": {**usual, "restarts": 5}}) == "PGD-20 restarts 5"
 
 
 def test_chart_shows_accuracy_against_eps_with_interval_and_tells_twins_apart():

@@ -225,6 +225,12 @@ def picture(mode="RGB", size=(20, 12), format_="PNG", **options):
     return buffer.getvalue()
 
 
+def light_picture():
+    buffer = io.BytesIO()
+    Image.new("L", (20, 20), 230).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def animation():
     buffer = io.BytesIO()
     frames = [Image.new("P", (9, 9), index) for index in range(3)]
@@ -256,7 +262,7 @@ def upload(at, content, name="file.png"):
 @pytest.mark.parametrize(
     ("content", "note"),
     [
-        (picture(), "Cropped to the centre and resized from 20×12 to 8×8, in grey."),
+        (picture(), "Cropped to the centre and resized from 20×12 to 8×8. Its colours became grey."),
         (picture("I;16"), "16 bits a pixel"),
         (picture("RGBA"), "laid on white"),
         (picture("CMYK", format_="JPEG"), "CMYK"),
@@ -456,6 +462,27 @@ def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(shipped):
     assert not at.error
 
 
+def test_an_upload_is_attacked_without_the_data_set(shipped):
+    save_card(shipped, "mnist-cnn-standard", "mnist", (1, 28, 28))
+    at = open_view()
+    at.selectbox(key="model-a").set_value("mnist-cnn-standard")
+    settle(at.run())
+    upload(at, picture("L"))
+    assert at.session_state["job"].request.image.shape == (1, 28, 28)
+    assert "its test images are not here" in texts(at.caption)
+    assert len(verdicts(at)) == 2
+    assert not at.error
+
+
+def test_dark_strokes_on_white_are_inverted_unless_the_person_says_no(shipped):
+    at = upload(open_view(), light_picture())
+    inverted = at.session_state["job"].request.image
+    assert inverted.mean() < 0.5
+    at.toggle(key="invert").set_value(False)
+    settle(at.run())
+    assert torch.equal(at.session_state["job"].request.image, (255 - (inverted * 255).round()) / 255)
+
+
 def test_an_absent_data_set_without_digits_says_only_how_to_get_it(empty):
     save_card(empty, "mnist-cnn-standard", "mnist", (1, 28, 28))
     at = open_view()
@@ -523,6 +550,13 @@ def test_a_broken_evaluations_file_gets_a_sentence_and_the_others_are_drawn(ship
     at.switch_page("views/checkpoints.py").run()
     settle(at)
     assert "not evaluated on test images" in texts(at.markdown)
+
+
+def test_evaluations_of_other_weights_are_not_shown(shipped):
+    shutil.copy(shipped / "digits-cnn-standard-lsp.safetensors", shipped / "digits-cnn-standard.safetensors")
+    at = open_view("robustness")
+    assert "digits-cnn-standard.json was measured on other weights" in at.warning[0].value
+    assert "digits-cnn-standard" not in set(at.dataframe[0].value["checkpoint"])
 
 
 def test_one_checkpoint_evaluated_twice_is_compared_by_the_larger(shipped):

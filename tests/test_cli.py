@@ -55,7 +55,7 @@ def refused(run):
     return call
 
 
-SHORT = ("--epochs", 1, "--limit", 400, "--batch-size", 64)
+SHORT = ("--epochs", 1, "--n", 400, "--batch-size", 64)
 
 # --- train ---
 
@@ -94,11 +94,11 @@ def test_train_resumes(run, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_save_state", cut)
-        status, _, err = run("train", "digits", "--epochs", 2, "--limit", 400, "--out", tmp_path)
+        status, _, err = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path)
     assert status == 130
     assert "goes on with --resume" in err
     assert "Traceback" not in err
-    status, out, _ = run("train", "digits", "--epochs", 2, "--limit", 400, "--out", tmp_path, "--resume")
+    status, out, _ = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path, "--resume")
     assert status == 0
     assert "digits-cnn-standard: 1 of 2 epochs are done" in out
     assert lsp_core.load_checkpoint(tmp_path / "digits-cnn-standard.last.safetensors")[1].epoch == 2
@@ -123,8 +123,8 @@ def test_train_resumes(run, tmp_path, monkeypatch):
         (("digits", "--epochs", "0"), "epochs is 0, but it must be 1 or more"),
         (("digits", "--batch-size", "0"), "batch_size is 0"),
         (("digits", "--batch-size", "5000"), "too few for held_out 200 and a batch of 5000"),
-        (("digits", "--limit", "0"), "limit is 0"),
-        (("digits", "--limit", "100"), "digits has 100 training images, too few"),
+        (("digits", "--n", "0"), "limit is 0"),
+        (("digits", "--n", "100"), "digits has 100 training images, too few"),
         (("digits", "--lr", "-1"), "lr is -1"),
         (("digits", "--device", "tpu"), "unknown device 'tpu': choose auto, cpu or cuda."),
     ],
@@ -336,7 +336,7 @@ def test_bad_input_ends_the_process_with_status_2():
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):
-    process = spawn("train", "digits", "--epochs", 500, "--limit", 300, "--out", tmp_path)
+    process = spawn("train", "digits", "--epochs", 500, "--n", 300, "--out", tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "digits-cnn-standard.resume.safetensors").exists() and time.monotonic() < deadline:
         time.sleep(0.1)

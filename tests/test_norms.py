@@ -24,6 +24,13 @@ def test_projections_by_hand():
     torch.testing.assert_close(NORMS["L2"].project(delta, 1.0).flatten(1), torch.tensor([[0.6, -0.8], [0.0, 0.5]]))
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-14, 1.0, 1e30])
+def test_a_gradient_of_any_size_gives_a_whole_l2_step(scale):
+    gradient = scale * torch.tensor([3.0, -4.0, 0.0, 0.0]).view(1, 1, 2, 2)
+    step = NORMS["L2"].direction(gradient).flatten()
+    torch.testing.assert_close(step, torch.tensor([0.6, -0.8, 0.0, 0.0]))
+
+
 def test_directions_by_hand():
     gradient = torch.tensor([[3.0, -4.0], [0.0, 0.0]]).view(2, 1, 1, 2)
     assert NORMS["Linf"].direction(gradient).flatten(1).tolist() == [[1.0, -1.0], [0.0, 0.0]]

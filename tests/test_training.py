@@ -9,6 +9,7 @@ import torch
 from conftest import toy_dataset
 
 import lsp_core
+from lsp_core import training
 from lsp_core.checkpoint import CheckpointError
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation import evaluate
@@ -66,6 +67,22 @@ def test_the_same_seed_gives_the_same_weights(config, tmp_path):
     assert timeless(first.history) == timeless(second.history)
     other = train(dataclasses.replace(config, seed=1), tmp_path / "c")
     assert not same_weights(first.model.state_dict(), other.model.state_dict())
+
+
+def test_twins_see_the_same_images_in_the_same_order(tmp_path, monkeypatch):
+    seen, real = {}, training.augment
+    config = dataclasses.replace(CONFIG, augment=True)
+
+    def watch(images, generator):
+        seen[key].append(real(images, generator))
+        return seen[key][-1]
+
+    monkeypatch.setattr(training, "augment", watch)
+    for key, lsp in (("baseline", None), ("twin", NOISE)):
+        seen[key] = []
+        train(dataclasses.replace(config, lsp=lsp), tmp_path)
+    assert len(seen["baseline"]) > 3
+    assert all(map(torch.equal, seen["baseline"], seen["twin"]))
 
 
 class Interrupt(Exception):
@@ -295,7 +312,7 @@ def test_a_step_by_hand(tmp_path):
     loss, term = trainer._step(rows, progress).tolist()
 
     model, images, labels = again.model.train(), again.train_set.float(rows), again.train_set.labels[rows]
-    nearby = lsp.sample(images.contiguous(memory_format=torch.channels_last), again.generator)
+    nearby = lsp.sample(images.contiguous(memory_format=torch.channels_last), again.noise)
     features = model.features(torch.cat([images, nearby]))
     clean, near = features[:12], features[12:]
     units = [part / (part.square().sum(1, keepdim=True) + 1e-6).sqrt() for part in (clean, near)]

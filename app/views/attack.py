@@ -57,14 +57,18 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
         picture = choose_picture(pair, default_attack(pair[0].card))
     except DatasetError as error:
         st.info(str(error))
-        pair = stand_in(cards, None)
-        picture = choose_picture(pair, default_attack(pair[0].card))
+        picture = None
+        if st.session_state.get("own-image") is None:  # an upload needs no data set
+            pair = stand_in(cards, None)
+            picture = choose_picture(pair, default_attack(pair[0].card))
     except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
         st.error(str(error))
         job: Job | None = st.session_state.get("job")
         pair = stand_in(cards, job.request.subjects if job else None)
         picture = choose_picture(pair, default_attack(pair[0].card))
     picture = uploaded_picture(pair[0].card) or picture
+    if picture is None:
+        st.stop()
     attack = choose_attack(pair[0].card)
     busy = "job" in st.session_state and st.session_state["job"].active
     asked = st.button("Attack both", key="run-attack", type="primary", width="stretch", disabled=busy)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.cache import catalogue, evaluations, folder, trained_eps
 from app.charts import attack_name
+from app.controls import plain
 from lsp_core import Card
 from lsp_core.radius import show_eps
 from lsp_core.types import Record
@@ -25,7 +26,7 @@ def main() -> None:
         st.stop()
     datasets = sorted({card.dataset for card in cards.values()}, key=lambda name: (name != "digits", name))
     for dataset in datasets:
-        st.subheader(dataset, anchor=False)
+        st.subheader(plain(dataset), anchor=False)
         names = [name for name, card in cards.items() if card.dataset == dataset]
         names.sort(key=lambda name: (not name.removesuffix("-lsp").endswith("standard"), name))
         with st.container(key=f"cards-{dataset}".replace("/", "-")):
@@ -48,7 +49,8 @@ def draw_card(name: str, card: Card, entries: list[Record]) -> None:
             config = {key: value for key, value in card.config.items() if key != "history"}
             st.code(card.command or "unknown", language="bash")
             st.markdown(
-                f"Trained {card.date or 'on an unknown day'}, seed {card.seed}, kept after epoch {card.epoch}. "
+                f"Trained {plain(str(card.date)) or 'on an unknown day'}, seed {card.seed}, kept after epoch "
+                f"{card.epoch}. "
                 f"{held_out(card)}"
             )
             left, right = st.columns(2)
@@ -71,7 +73,7 @@ def held_out(card: Card) -> str:
     if not {"n", "clean_accuracy", "robust_accuracy"} <= set(held):
         return "Nothing was measured on held-out training images."
     return (
-        f"On {held['n']} held-out training images: {float(held['clean_accuracy']):.1%} clean, "
+        f"On {int(held['n'])} held-out training images: {float(held['clean_accuracy']):.1%} clean, "
         f"{float(held['robust_accuracy']):.1%} under PGD-10 at {show_eps(trained_eps(card))}."
     )
 
@@ -81,12 +83,15 @@ def headline(card: Card, entries: list[Record]) -> str:
     if not entries:
         return "not evaluated on test images"
     goal = trained_eps(card)
-    strongest = [entry for entry in entries if entry["attack"] == "PGD"] or entries
+    own = [entry for entry in entries if (entry["norm"], entry["dataset"]) == ("Linf", card.dataset)]
+    strongest = [entry for entry in own if entry["attack"] == "PGD"] or own
+    if not strongest:
+        return "not evaluated on test images of its own data set"
     entry = min(strongest, key=lambda entry: abs(float(entry["eps"]) - goal))
     low, high = entry["robust_interval"]
     return (
         f"test: {float(entry['clean_accuracy']):.1%} clean, {float(entry['robust_accuracy']):.1%} under "
-        f"{attack_name(entry)} at {show_eps(float(entry['eps']))} "
+        f"{attack_name(entry)} at Linf {show_eps(float(entry['eps']))} "
         f"(95 %: {float(low):.1%} to {float(high):.1%}, n = {entry['n']})"
     )
 

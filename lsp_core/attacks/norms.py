@@ -64,6 +64,9 @@ class L2:
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the gradient at unit length; a zero gradient stays zero."""
+        # The squares of a tiny gradient would vanish, so it is first scaled by a power of two, which rounds nothing.
+        exponent = torch.frexp(gradient.flatten(1).abs().amax(1) if gradient.numel() else gradient.flatten(1).sum(1))[1]
+        gradient = torch.ldexp(gradient, _per_image(-exponent.clamp(-120, 120), gradient))
         return gradient * _per_image(1 / self.size(gradient).clamp_min(1e-12), gradient)
 
     def project(self, delta: Tensor, eps: float) -> Tensor:

@@ -94,7 +94,6 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
     if other.is_dir() and _class_folders(other) != classes:
         raise DatasetError(f"{base} and {other} have other class folders: give both splits the same.")
     listing = [(label, entry) for label, title in enumerate(classes) for entry in _image_files(base / title)]
-    files = [Path(entry.path) for _, entry in listing]
     labels = torch.tensor([label for label, _ in listing])
     digest = hashlib.sha256(str(base.resolve()).encode())
     for label, entry in listing:
@@ -102,7 +101,9 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
         # The inode tells files apart that changed places, for an archive may unpack all with one time.
         about = f"{classes[label]}/{entry.name} {state.st_ino} {state.st_size} {state.st_mtime_ns};"
         digest.update(about.encode())
-    images = _cached(f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all(files))
+    images = _cached(
+        f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all([entry.path for _, entry in listing])
+    )
     return ImageDataset(name or str(folder), split, images, labels, classes)
 
 
@@ -119,11 +120,11 @@ def _image_files(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def _decode_all(files: list[Path]) -> Tensor:
+def _decode_all(files: list[str]) -> Tensor:
     decoded, some_large = [], False
     for file in files:
         try:
-            pixels = decode_image(file.read_bytes()).pixels
+            pixels = decode_image(Path(file).read_bytes()).pixels
         except ImageError as error:
             raise DatasetError(f"{file}: {error}") from error
         large = max(pixels.shape[:2]) > LARGEST_AS_IS

@@ -10,13 +10,14 @@ from conftest import toy_dataset
 
 import lsp_core
 from lsp_core import training
+from lsp_core.augmentation import augment
 from lsp_core.checkpoint import CheckpointError
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation import evaluate
 from lsp_core.lsp import LSP
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.recipes import OWN, SHARED, TrainConfig, recipe
-from lsp_core.training import EpochLog, Trainer, augment
+from lsp_core.training import EpochLog, Trainer
 
 CONFIG = TrainConfig("toy", "cnn", epochs=3, batch_size=12, held_out=12, eps=0.05, steps=2, lr=0.02)
 NOISE = LSP(weight=1.0, eps=0.1)

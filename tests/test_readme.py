@@ -1,0 +1,55 @@
+"""What the README says of the shipped checkpoints is what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from lsp_core.checkpoint import list_checkpoints
+from lsp_core.radius import show_eps
+from lsp_core.records import read_records, sha256
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "checkpoints"
+CARDS, PROBLEMS = list_checkpoints(FOLDER)
+GROUPS = [
+    f"{dataset}-{objective}" for dataset in ("digits", "mnist", "cifar10") for objective in ("standard", "pgd-at")
+]
+
+
+def row(name: str) -> str:
+    """Return the README's row: PGD-20 at the radius that the checkpoint was trained or chosen for."""
+    entries = read_records(FOLDER / f"{name}.json")["evaluations"]
+    eps = CARDS[name].config["eps"]
+    (entry,) = [found for found in entries if found["attack"] == "PGD" and found["eps"] == pytest.approx(eps)]
+    low, high = entry["robust_interval"]
+    return (
+        f"| `{name}` | {entry['clean_accuracy']:.1%} | {show_eps(eps)} | {entry['robust_accuracy']:.1%} "
+        f"| {low:.1%} to {high:.1%} | {entry['n']} |"
+    )
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_row_of_each_checkpoint_is_what_was_measured(name):
+    assert row(name) in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_shipped_file_is_sound():
+    assert not PROBLEMS
+    for name, card in CARDS.items():
+        assert card.name == name
+        assert card.twin in CARDS
+        assert card.command.startswith("python -m lsp_core train")
+        records = read_records(FOLDER / f"{name}.json")
+        assert records["sha256"] == sha256(FOLDER / f"{name}.safetensors")
+        assert len({entry["eps"] for entry in records["evaluations"] if entry["attack"] == "PGD"}) >= 3
+        assert (FOLDER / f"{name}.safetensors").stat().st_size < 25_000_000
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_twins_are_shipped_and_differ_in_nothing_but_the_term(group):
+    dataset, objective = group.split("-", 1)
+    pair = [card for card in CARDS.values() if (card.dataset, card.objective) == (dataset, objective)]
+    assert len(pair) == 2
+    settings = [{key: value for key, value in card.config.items() if key not in ("lsp", "history")} for card in pair]
+    assert settings[0] == settings[1]
+    assert sorted(card.lsp is None for card in pair) == [False, True]

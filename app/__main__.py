@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 from pathlib import Path
@@ -11,6 +13,12 @@ import torch
 import typer
 from streamlit.web import bootstrap
 
+from app.cache import folder
+from lsp_core import load_checkpoint
+from lsp_core.attacks import PGD
+from lsp_core.checkpoint import list_checkpoints
+from lsp_core.saliency import attribute
+
 MAIN = Path(__file__).parent / "main.py"
 SLOW_IMPORTS = (
     "altair",
@@ -18,6 +26,7 @@ SLOW_IMPORTS = (
     "pandas",
     "sklearn.datasets",
     "sklearn.model_selection",
+    "app.controls",
     "app.panels",
     "app.player",
 )
@@ -36,7 +45,21 @@ def main(
     for module in SLOW_IMPORTS:
         importlib.import_module(module)
     torch.set_num_threads(min(2, os.cpu_count() or 1))  # once for the whole process: it is a global of torch
+    warm_up()
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
     bootstrap.run(str(MAIN), False, [], options)
+
+
+def warm_up() -> None:
+    """Attack a blank image, so that the first visitor does not wait for what torch sets up at first use."""
+    for name, card in list_checkpoints(folder())[0].items():
+        with contextlib.suppress(ValueError, OSError):  # the page says what is wrong with a checkpoint
+            model, _ = load_checkpoint(folder() / f"{name}.safetensors")
+            blank, label = torch.zeros(1, *card.image_shape), torch.zeros(1, dtype=torch.int64)
+            PGD(0.1, steps=1)(model, blank, label)
+            attribute(model, blank, label)
+            return
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ from lsp_core.provenance import today, versions
 from lsp_core.recipes import TrainConfig
 from lsp_core.types import Classifier, Record
 
+CLIP, PEAK = 5.0, 0.2
+CONSTANTS: Record = {
+    "optimizer": "SGD with Nesterov momentum",
+    "schedule": f"linear to lr over the first {PEAK:.0%} of the steps, then linear to 0",
+    "gradient_clip": CLIP,
+    "augmentation": "shifts of up to 4 pixels and flips, where augment is on",
+}  # what no recipe changes, for the card
+
 
 @dataclass(frozen=True)
 class EpochLog:
@@ -131,7 +139,7 @@ class Trainer:
         """Take one optimiser step; return the loss and the LSP term."""
         config, lsp = self.config, self.config.lsp
         for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * min(progress / 0.2 + 0.01, (1 - progress) / 0.8)
+            group["lr"] = config.lr * min(progress / PEAK + 0.01, (1 - progress) / (1 - PEAK))
         images = self.train_set.float(rows).contiguous(memory_format=torch.channels_last)
         images = augment(images, self.generator) if config.augment else images
         labels = self.train_set.labels[rows]
@@ -147,7 +155,7 @@ class Trainer:
             loss = loss + term * lsp.weight * min(1.0, progress / max(lsp.warmup, 1e-9))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
         return torch.stack([loss.detach(), term.detach()])
 
@@ -189,7 +197,11 @@ class Trainer:
             mean=self.mean,
             std=self.std,
             lsp=dataclasses.asdict(config.lsp) if config.lsp else None,
-            config={**config.to_record(), "history": [dataclasses.asdict(entry) for entry in self.history]},
+            config={
+                **config.to_record(),
+                **CONSTANTS,
+                "history": [dataclasses.asdict(entry) for entry in self.history],
+            },
             seed=config.seed,
             epoch=log.epoch + 1,
             held_out={
@@ -252,7 +264,7 @@ class Trainer:
         except CheckpointError:
             return 0
         history = config.pop("history", [])
-        if config == self._settings() and len(history) == self.config.epochs:
+        if config == {**self._settings(), **CONSTANTS} and len(history) == self.config.epochs:
             self.history = [EpochLog(**entry) for entry in history]
         return len(self.history)
 

@@ -192,7 +192,10 @@ def test_the_card_says_all_that_is_needed_to_believe_it(tmp_path):
     assert card.classes == toy_dataset().classes
     assert card.command == "python -m lsp_core train toy"
     assert card.config["history"] == json.loads(json.dumps([dataclasses.asdict(log) for log in history]))
-    assert {key: value for key, value in card.config.items() if key != "history"} == config.to_record()
+    assert {key: value for key, value in card.config.items() if key != "history"} == {
+        **config.to_record(),
+        **training.CONSTANTS,
+    }
     assert (card.held_out["n"], card.held_out["attack"]["steps"]) == (12, 10)
     assert card.versions["torch"] == torch.__version__
     result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, trainer._referee)

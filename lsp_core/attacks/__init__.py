@@ -1,8 +1,14 @@
 """Attacks: frozen dataclasses, called as ``attack(model, images, labels)``."""
 
+from lsp_core.attacks.apgd import APGD
+from lsp_core.attacks.autoattack import AutoAttack
+from lsp_core.attacks.ensemble import Ensemble, fast
 from lsp_core.attacks.fgsm import FGSM
+from lsp_core.attacks.noise import Noise
 from lsp_core.attacks.pgd import PGD
+from lsp_core.attacks.square import Square
+from lsp_core.attacks.transfer import Transfer
 
-ATTACKS = {"fgsm": FGSM, "pgd": PGD}
+ATTACKS = {"noise": Noise, "fgsm": FGSM, "pgd": PGD, "apgd": APGD, "square": Square, "autoattack": AutoAttack}
 
-__all__ = ["ATTACKS", "FGSM", "PGD"]
+__all__ = ["APGD", "ATTACKS", "FGSM", "PGD", "AutoAttack", "Ensemble", "Noise", "Square", "Transfer", "fast"]

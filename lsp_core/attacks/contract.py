@@ -12,10 +12,8 @@ from lsp_core.attacks.norms import NORMS
 from lsp_core.types import pick
 
 
-def check_settings(
-    eps: float, norm: str, loss: str, *, alpha: float | None = None, steps: int = 1, restarts: int = 1
-) -> None:
-    """Refuse attack settings that cannot be meant.
+def check_settings(eps: float, norm: str, loss: str = "ce", targeted: bool = False, random_start: bool = True) -> None:
+    """Refuse a threat model or a goal that cannot be meant.
 
     Raises:
         ValueError: naming the setting, what arrived and what is valid.
@@ -24,9 +22,23 @@ def check_settings(
     pick("loss", loss, LOSSES)
     if not math.isfinite(eps) or eps < 0 or (norm == "Linf" and eps > 1):
         raise ValueError(f"eps is {eps:g}, but it must be {'from 0 to 1' if norm == 'Linf' else '0 or more'} (pixels).")
+    if loss == "kl" and targeted:
+        raise ValueError("loss is kl, which leaves the clean prediction and knows no target: choose ce, margin or dlr.")
+    if loss == "kl" and not random_start:
+        raise ValueError("loss is kl, whose gradient is zero at the image itself: it needs a random start.")
+
+
+def check_steps(alpha: float | None = None, momentum: float = 0.0, **counts: int) -> None:
+    """Refuse step settings that cannot be meant; ``counts`` are those that must be 1 or more.
+
+    Raises:
+        ValueError: naming the setting, what arrived and what is valid.
+    """
     if alpha is not None and not (math.isfinite(alpha) and alpha >= 0):
         raise ValueError(f"alpha is {alpha:g}, but it must be 0 or more (pixels).")
-    for name, value in (("steps", steps), ("restarts", restarts)):
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"momentum is {momentum:g}, but it must be from 0 to 1.")
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} is {value}, but it must be 1 or more.")
 
@@ -47,3 +59,20 @@ def check_batch(model: nn.Module, images: Tensor, labels: Tensor) -> None:
         )
     if len(images) and not (images.amin() >= 0 and images.amax() <= 1):  # written so that NaN fails
         raise ValueError(f"images reach from {images.amin():g} to {images.amax():g}, but they must lie in [0,1].")
+
+
+def check_logits(logits: Tensor, labels: Tensor) -> None:
+    """Refuse what no loss and no accuracy can be computed from.
+
+    Raises:
+        ValueError: if the logits are not (N,K) and finite, or the labels (N,) not from 0 to K - 1.
+    """
+    if logits.dim() != 2 or len(logits) != len(labels):
+        raise ValueError(f"model returns shape {tuple(logits.shape)} for {len(labels)} images, not (N,K) logits.")
+    if not logits.isfinite().all():  # argmax takes NaN for the largest, so a broken model could pass for a robust one
+        raise ValueError("model returns logits that are not finite, so no accuracy of it means anything.")
+    if len(labels) and not (labels.amin() >= 0 and labels.amax() < logits.shape[1]):
+        raise ValueError(
+            f"labels reach from {int(labels.amin())} to {int(labels.amax())}, but the model has the classes 0 to "
+            f"{logits.shape[1] - 1}."
+        )

@@ -24,7 +24,12 @@ class FGSM:
     targeted: bool = False
 
     def __post_init__(self) -> None:
-        check_settings(self.eps, self.norm, self.loss)
+        check_settings(self.eps, self.norm, self.loss, self.targeted, random_start=False)
+
+    @property
+    def passes(self) -> int:
+        """The most forward and backward passes that an example can cost."""
+        return 2
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).

@@ -24,7 +24,8 @@ class Ball(Protocol):
         """Bring perturbations back into the ball."""
 
 
-def _per_image(values: Tensor, like: Tensor) -> Tensor:
+def per_image(values: Tensor, like: Tensor) -> Tensor:
+    """Shape (N,) so that it broadcasts over the images (N,C,H,W) of ``like``."""
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
@@ -60,18 +61,18 @@ class L2:
         gaussian = torch.empty_like(like).normal_(generator=generator)
         uniform = torch.empty(len(like), device=like.device, dtype=like.dtype).uniform_(generator=generator)
         radius = eps * uniform ** (1 / like.shape[1:].numel())
-        return self.direction(gaussian) * _per_image(radius, like)
+        return self.direction(gaussian) * per_image(radius, like)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the gradient at unit length; a zero gradient stays zero."""
         # The squares of a tiny gradient would vanish, so it is first scaled by a power of two, which rounds nothing.
         exponent = torch.frexp(gradient.flatten(1).abs().amax(1) if gradient.numel() else gradient.flatten(1).sum(1))[1]
-        gradient = torch.ldexp(gradient, _per_image(-exponent.clamp(-120, 120), gradient))
-        return gradient * _per_image(1 / self.size(gradient).clamp_min(1e-12), gradient)
+        gradient = torch.ldexp(gradient, per_image(-exponent.clamp(-120, 120), gradient))
+        return gradient * per_image(1 / self.size(gradient).clamp_min(1e-12), gradient)
 
     def project(self, delta: Tensor, eps: float) -> Tensor:
         """Shorten what is longer than ``eps``."""
-        return delta * _per_image((eps / self.size(delta).clamp_min(1e-12)).clamp_max(1), delta)
+        return delta * per_image((eps / self.size(delta).clamp_min(1e-12)).clamp_max(1), delta)
 
 
 NORMS: dict[str, Ball] = {"Linf": Linf(), "L2": L2()}

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lsp_core.attacks.contract import check_batch, check_settings
-from lsp_core.attacks.losses import LOSSES
-from lsp_core.attacks.norms import NORMS
-from lsp_core.types import Norm, OnStep, Step
+from lsp_core.attacks.contract import check_batch, check_settings, check_steps
+from lsp_core.attacks.goal import Goal
+from lsp_core.attacks.norms import NORMS, per_image
+from lsp_core.attacks.pursuit import Pursuit
+from lsp_core.types import Norm, OnStep
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class PGD:
         eps: radius in pixel units.
         alpha: step size in pixel units; None means 2.5 * eps / steps, so that the steps can cross the ball (Madry).
         targeted: ``labels`` are the classes to reach instead of the ones to leave.
+        momentum: share of the direction so far that each gradient, scaled to mean absolute value 1, is added to
+            (Dong et al. 2018); 0 is plain PGD.
         seed: of the random starts; the same seed gives the same images for the same batch.
     """
 
@@ -38,16 +41,23 @@ class PGD:
     restarts: int = 1
     random_start: bool = True
     targeted: bool = False
+    momentum: float = 0.0
     early_stop: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_settings(self.eps, self.norm, self.loss, alpha=self.alpha, steps=self.steps, restarts=self.restarts)
+        check_settings(self.eps, self.norm, self.loss, self.targeted, self.random_start)
+        check_steps(self.alpha, self.momentum, steps=self.steps, restarts=self.restarts)
 
     @property
     def step_size(self) -> float:
         """The step that is taken, in pixel units."""
         return 2.5 * self.eps / self.steps if self.alpha is None else self.alpha
+
+    @property
+    def passes(self) -> int:
+        """The most forward and backward passes that an example can cost."""
+        return 2 * self.steps * self.restarts
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).
@@ -57,65 +67,37 @@ class PGD:
         """
         check_batch(model, images, labels)
         generator = torch.Generator(images.device).manual_seed(self.seed)
-        result = images.detach().clone()
-        open_rows = torch.ones(len(images), dtype=torch.bool, device=images.device)
+        pursuit = Pursuit(model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step)
         for restart in range(self.restarts):
-            start = images.detach()
+            start = pursuit.images
             if self.random_start:
                 # Drawn for the whole batch, so that what one example gets never depends on how the others fared.
                 start = (start + NORMS[self.norm].random(start, self.eps, generator)).clamp(0, 1)
-            self._climb(model, images.detach(), labels, start, restart, result, open_rows, on_step)
-            if not open_rows.any():
+            self._climb(pursuit, start[pursuit.rows], restart)
+            if len(pursuit.rows) == 0:
                 break
-        return result
+        return pursuit.result
 
-    def _climb(
-        self,
-        model: nn.Module,
-        images: Tensor,
-        labels: Tensor,
-        start: Tensor,
-        restart: int,
-        result: Tensor,
-        open_rows: Tensor,
-        on_step: OnStep | None,
-    ) -> None:
-        """Run one restart; write iterates into ``result`` and close the rows in ``open_rows`` that are fooled."""
-        ball, rows = NORMS[self.norm], open_rows.nonzero().squeeze(1)
-        result[rows] = start[rows]
-        last_matters = on_step is not None or restart + 1 < self.restarts
+    def _climb(self, pursuit: Pursuit, current: Tensor, restart: int) -> None:
+        """Run one restart from ``current``, the open examples' start."""
+        ball, images, drift = NORMS[self.norm], pursuit.images[pursuit.rows], torch.zeros_like(current)
         for index in range(self.steps + 1):
-            current = result[rows]
-            if index == self.steps and not last_matters:
+            last = index == self.steps
+            if last and pursuit.on_step is None and restart + 1 == self.restarts:
+                pursuit.result[pursuit.rows] = current  # nobody asks what the model says here
                 return
-            logits, gradient = self._gradient(model, current, labels[rows], needed=index < self.steps)
-            if on_step is not None:
-                on_step(self._step(model, restart, index, result, rows, logits))
-            if self.early_stop or index == self.steps:
-                standing = ~self._fooled(logits, labels[rows])
-                open_rows[rows[~standing]] = False
-                rows, current, gradient = rows[standing], current[standing], gradient[standing]
-            if index == self.steps or len(rows) == 0:
+            seen = pursuit.view(current, gradient=not last)
+            pursuit.put(current, seen.logits)
+            pursuit.report(restart, index)
+            gradient, stay = seen.gradient, None
+            if self.early_stop or last:
+                stay = pursuit.close(seen.fooled)
+            if gradient is None or len(pursuit.rows) == 0:
                 return
+            if stay is not None:
+                current, gradient, images, drift = current[stay], gradient[stay], images[stay], drift[stay]
+            if self.momentum:
+                mean = gradient.flatten(1).abs().mean(1).clamp_min(1e-30)
+                drift = gradient = self.momentum * drift + gradient / per_image(mean, gradient)
             moved = current + self.step_size * ball.direction(gradient)
-            moved = images[rows] + ball.project(moved - images[rows], self.eps)
-            result[rows] = moved.clamp(0, 1)
-
-    def _gradient(self, model: nn.Module, images: Tensor, labels: Tensor, needed: bool) -> tuple[Tensor, Tensor]:
-        """Return the logits and the direction of ascent at ``images``; parameter gradients are left alone."""
-        with torch.enable_grad():
-            images = images.detach().requires_grad_()
-            logits = model(images)
-            loss = LOSSES[self.loss](logits, labels).sum()
-            gradient = torch.autograd.grad(loss, images)[0] if needed else torch.zeros_like(images)
-        return logits.detach(), -gradient if self.targeted else gradient
-
-    def _fooled(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return (logits.argmax(1) == labels) if self.targeted else (logits.argmax(1) != labels)
-
-    def _step(self, model: nn.Module, restart: int, index: int, result: Tensor, rows: Tensor, logits: Tensor) -> Step:
-        """Report the whole batch; only examples that left it early cost another forward pass."""
-        if len(rows) < len(result):
-            with torch.no_grad():
-                logits = model(result)
-        return Step(restart, index, result.clone(), logits)
+            current = (images + ball.project(moved - images, self.eps)).clamp(0, 1)

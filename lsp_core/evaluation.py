@@ -1,45 +1,47 @@
-"""What a model gets right before and after an attack, per example."""
+"""What a model gets right before and after attacks, per example."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lsp_core.attacks.contract import check_batch
+from lsp_core.attacks import Ensemble
+from lsp_core.attacks.contract import check_batch, check_logits, passes
+from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
+from lsp_core.intervals import wilson_interval
+from lsp_core.ledger import Ledger, fingerprint
+from lsp_core.passes import OnProgress, PassCounter
 from lsp_core.types import Attack, Record
 
-OnProgress = Callable[[int, int], None]
 TOLERANCE = 1e-6
-
-
-def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a fraction (Wilson 1927).
-
-    >>> [round(bound, 3) for bound in wilson_interval(50, 100)]
-    [0.404, 0.596]
-    """
-    if n == 0:
-        return 0.0, 1.0
-    z = 1.959963984540054
-    centre, spread = correct + z * z / 2, z * math.sqrt(correct * (n - correct) / n + z * z / 4)
-    return max(0.0, (centre - spread) / (n + z * z)), min(1.0, (centre + spread) / (n + z * z))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per-example results (N,) bool of one attack; robust means right before the attack and after it."""
+    """Per-example results (N,) bool; robust means right before and after every attack.
+
+    Attributes:
+        attack: what was run; several attacks are an ``Ensemble``.
+        fooled_by: (N,) the place in the sequence of the attack that fooled the example; -1 if none did, or none had to.
+        forward_passes: images that the attacks sent through the model.
+        backward_passes: gradients that they took.
+        seconds: wall time, over all sittings.
+    """
 
     attack: Attack
     clean_correct: Tensor
     robust_correct: Tensor
     seconds: float
+    fooled_by: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    forward_passes: int = 0
+    backward_passes: int = 0
 
     @property
     def n(self) -> int:
@@ -67,22 +69,38 @@ class Evaluation:
         return wilson_interval(int(self.robust_correct.sum()), self.n)
 
     def to_record(self) -> Record:
-        """Return what goes into JSON: the attack with all its settings, n, fractions and intervals."""
-        settings: Record = {}
-        if dataclasses.is_dataclass(self.attack):
-            settings = dataclasses.asdict(self.attack)
+        """Return what goes into JSON, as ``lsp_core.records`` documents it."""
+        parts = [
+            {"label": label(part), "fooled": int((self.fooled_by == place).sum())}
+            for place, part in enumerate(sequence(self.attack))
+        ]
         return {
             "attack": type(self.attack).__name__,
+            "label": label(self.attack),
             "norm": self.attack.norm,
             "eps": self.attack.eps,
-            "settings": settings,
+            "settings": settings(self.attack),
             "n": self.n,
             "clean_accuracy": self.clean_accuracy,
             "clean_interval": list(self.clean_interval),
             "robust_accuracy": self.robust_accuracy,
             "robust_interval": list(self.robust_interval),
+            "fooled_by": parts,
+            "clean_correct": _bits(self.clean_correct),
+            "robust_correct": _bits(self.robust_correct),
+            "forward_passes": self.forward_passes,
+            "backward_passes": self.backward_passes,
             "seconds": round(self.seconds, 2),
         }
+
+
+def _bits(flags: Tensor) -> str:
+    return np.packbits(flags.cpu().numpy()).tobytes().hex()
+
+
+def sequence(attack: Attack) -> tuple[Attack, ...]:
+    """Return the attacks of an ensemble, or the attack alone."""
+    return attack.attacks if isinstance(attack, Ensemble) else (attack,)
 
 
 def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
@@ -95,23 +113,28 @@ def evaluate(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
-    attack: Attack,
+    attack: Attack | Sequence[Attack],
     batch_size: int = 256,
     *,
+    state: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Attack every image that the model gets right, and check the attack's budget and range on the way.
+    """Attack every image that the model gets right, and check each attack's budget and range on the way.
+
+    Of several attacks each gets what the ones before left standing, so that the result is the worst case per example.
 
     Args:
         model: in evaluation mode, from [0,1] images to logits.
         images: (N,C,H,W) float in [0,1].
         labels: (N,) int64.
-        attack: any ``Attack``.
+        attack: any ``Attack``, or several of one norm and eps.
         batch_size: examples at once; random starts depend on it.
-        on_progress: called with (done, n) after each batch; what it raises ends the evaluation.
+        state: a file that an interrupted evaluation goes on from; removed at the end.
+        on_progress: called with (done, total) passes during each attack, where total falls as examples are fooled;
+            what it raises ends the evaluation.
 
     Raises:
-        ValueError: if an argument is not what it should be, the model's outputs are not finite, or the attack leaves
+        ValueError: if an argument is not what it should be, the model's outputs are not finite, or an attack leaves
             its ball or [0,1].
     """
     check_batch(model, images, labels)
@@ -119,30 +142,53 @@ def evaluate(
         raise ValueError("images are empty, so there is nothing to evaluate.")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
-    started = time.perf_counter()
-    logits = _finite_logits(model, images, batch_size)
-    lowest, highest, last = int(labels.amin()), int(labels.amax()), logits.shape[1] - 1
-    if lowest < 0 or highest > last:
-        raise ValueError(f"labels reach from {lowest} to {highest}, but the model has the classes 0 to {last}.")
-    clean = logits.argmax(1) == labels
-    robust = torch.zeros_like(clean)
-    right = clean.nonzero().squeeze(1)
-    for rows in right.split(batch_size) if len(right) else ():
-        adversarial = attack(model, images[rows], labels[rows])
-        _check_budget(attack, images[rows], adversarial)
-        robust[rows] = _finite_logits(model, adversarial, batch_size).argmax(1) == labels[rows]
-        if on_progress is not None:
-            on_progress(int(rows[-1]) + 1, len(images))
+    whole = attack if isinstance(attack, Attack) else Ensemble(tuple(attack))
+    clean = _right(model, images, labels, batch_size)
+    path = Path(state) if state else None
+    ledger = Ledger.open(path, fingerprint(model, images, labels, whole, batch_size) if path else "", len(images))
+    started = time.perf_counter() - ledger.seconds
+    parts = sequence(whole)
+    while ledger.attack < len(parts):
+        part, fallen = parts[ledger.attack], torch.tensor(ledger.fooled_by, device=images.device)
+        standing = (clean & ((fallen < 0) | (fallen == ledger.attack))).nonzero().squeeze(1)
+        batches = standing.split(batch_size) if len(standing) else ()
+        for rows in batches[ledger.batches :]:
+            left = _cost(parts[ledger.attack + 1 :]) * int((clean & (fallen < 0)).sum())
+            left += _cost((part,)) * sum(map(len, batches[ledger.batches :]))
+            counter = PassCounter(model, _relay(on_progress, ledger.forward_passes + ledger.backward_passes, left))
+            adversarial = part(counter, images[rows], labels[rows])
+            _check_budget(part, images[rows], adversarial)
+            fooled = ~_right(model, adversarial, labels[rows], batch_size)
+            fallen[rows[fooled]] = ledger.attack
+            ledger.fooled_by, ledger.batches = fallen.tolist(), ledger.batches + 1
+            ledger.forward_passes += counter.forward_passes
+            ledger.backward_passes += counter.backward_passes
+            ledger.seconds = time.perf_counter() - started
+            ledger.save(path)
+        ledger.attack, ledger.batches = ledger.attack + 1, 0
+    if path is not None:
+        path.unlink(missing_ok=True)
+    spent = (ledger.forward_passes, ledger.backward_passes)
     if on_progress is not None:
-        on_progress(len(images), len(images))
-    return Evaluation(attack, clean, robust, time.perf_counter() - started)
+        on_progress(max(1, sum(spent)), max(1, sum(spent)))
+    fallen = torch.tensor(ledger.fooled_by, device=images.device)
+    return Evaluation(whole, clean, clean & (fallen < 0), time.perf_counter() - started, fallen, *spent)
 
 
-def _finite_logits(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+def _cost(attacks: Sequence[Attack]) -> int:
+    return sum(map(passes, attacks))
+
+
+def _relay(on_progress: OnProgress | None, before: int, left: int) -> Callable[[int], None] | None:
+    if on_progress is None:
+        return None
+    return lambda spent: on_progress(before + min(spent, left), before + left)
+
+
+def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     logits = predict(model, images, batch_size)
-    if not logits.isfinite().all():  # argmax takes NaN for the largest, so a broken model could pass for a robust one
-        raise ValueError("model returns logits that are not finite, so no accuracy of it means anything.")
-    return logits
+    check_logits(logits, labels)
+    return logits.argmax(1) == labels
 
 
 def _check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:

@@ -54,10 +54,6 @@ class Attack(Protocol):
     def eps(self) -> float:
         """The radius in pixel units: 8/255, not 8."""
 
-    @property
-    def passes(self) -> int:
-        """The most forward and backward passes that an example can cost."""
-
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return the adversarial images, of the same shape; ``on_step`` sees every iterate and may raise to cancel."""
 

@@ -2,7 +2,8 @@
 
 from lsp_core.attacks.apgd import APGD
 from lsp_core.attacks.autoattack import AutoAttack
-from lsp_core.attacks.ensemble import Ensemble, fast
+from lsp_core.attacks.ensemble import Ensemble
+from lsp_core.attacks.fast import fast
 from lsp_core.attacks.fgsm import FGSM
 from lsp_core.attacks.noise import Noise
 from lsp_core.attacks.pgd import PGD

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lsp_core.attacks.losses import LOSSES
 from lsp_core.attacks.norms import NORMS
-from lsp_core.types import pick
+from lsp_core.types import Attack, pick
 
 
 def check_settings(eps: float, norm: str, loss: str = "ce", targeted: bool = False, random_start: bool = True) -> None:
@@ -41,6 +41,11 @@ def check_steps(alpha: float | None = None, momentum: float = 0.0, **counts: int
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} is {value}, but it must be 1 or more.")
+
+
+def passes(attack: Attack) -> int:
+    """Return the most forward and backward passes that an example can cost; one of each if the attack does not say."""
+    return int(getattr(attack, "passes", 2))
 
 
 def check_batch(model: nn.Module, images: Tensor, labels: Tensor) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lsp_core.attacks.contract import check_batch
+from lsp_core.attacks.contract import check_batch, passes
 from lsp_core.attacks.goal import Goal
-from lsp_core.attacks.pgd import PGD
 from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Attack, Norm, OnStep, Step
 
@@ -42,7 +41,7 @@ class Ensemble:
     @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost."""
-        return sum(attack.passes for attack in self.attacks)
+        return sum(passes(attack) for attack in self.attacks)
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).
@@ -69,8 +68,3 @@ class Ensemble:
             if len(pursuit.rows) == 0:
                 break
         return pursuit.result
-
-
-def fast(eps: float, norm: Norm = "Linf", seed: int = 0) -> Ensemble:
-    """Return our own ensemble."""
-    return Ensemble((PGD(eps, norm=norm, seed=seed),))

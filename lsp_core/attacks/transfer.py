@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lsp_core.attacks.contract import check_batch
+from lsp_core.attacks.contract import check_batch, passes
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Attack, Norm, OnStep, Step
@@ -41,7 +41,7 @@ class Transfer:
     @property
     def passes(self) -> int:
         """The most forward passes that an example can cost the model that is attacked."""
-        return self.attack.passes // 2 + 1
+        return passes(self.attack) // 2 + 1
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).

@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
+from torch import Tensor
 from tqdm import tqdm
 
 from lsp_core import records
-from lsp_core.attacks import ATTACKS
-from lsp_core.commands.options import DataRoot, Device, Download, JsonPath, Seed, console, names, open_subject
+from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.named import NAMED, parse_attack
+from lsp_core.checkpoint import load_checkpoint
+from lsp_core.commands.options import (
+    DataRoot,
+    Device,
+    Download,
+    JsonPath,
+    Seed,
+    Subject,
+    console,
+    names,
+    open_subject,
+)
 from lsp_core.evaluation import Evaluation
 from lsp_core.evaluation import evaluate as run_evaluation
+from lsp_core.intervals import wilson_interval
 from lsp_core.provenance import today, versions
 from lsp_core.radius import parse_eps, show_eps
-from lsp_core.types import Attack, Record, pick
+from lsp_core.types import Attack, Record
 
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
-    attacks: Annotated[str, typer.Option(help=f"Comma-separated: {names(ATTACKS)}.")] = "fgsm,pgd",
+    attacks: Annotated[
+        str, typer.Option(help=f"Comma-separated: {names(NAMED)}. Joined by + the worst of them counts, per image.")
+    ] = "fgsm,pgd",
     eps: Annotated[
         str | None, typer.Option(help="Comma-separated radii, 0.1 or 8/255; default: what it was trained for.")
     ] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
-    steps: Annotated[int, typer.Option(help="PGD steps; each is 2.5 eps / steps long.")] = 20,
-    restarts: Annotated[int, typer.Option(help="PGD restarts; the worst counts, per image.")] = 1,
-    loss: Annotated[str, typer.Option(help="What the attack climbs: ce, margin or dlr.")] = "ce",
+    steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
+    restarts: Annotated[int, typer.Option(help="Restarts of PGD and APGD; the worst counts, per image.")] = 1,
+    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr or kl.")] = None,
+    queries: Annotated[int | None, typer.Option(help="Queries of Square (5000).")] = None,
+    source: Annotated[Path | None, typer.Option(help="For transfer: the checkpoint that PGD attacks instead.")] = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 1000,
     batch_size: Annotated[int, typer.Option(help="Images at once.")] = 256,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what --json holds, and go on from there.")] = False,
     seed: Seed = 0,
     device: Device = "auto",
     data_root: DataRoot = None,
@@ -42,53 +59,73 @@ def evaluate(
 ) -> None:
     """Measure clean and robust accuracy on test images, with n and 95 % intervals."""
     subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
-    model, card, data, images, labels = subject.model, subject.card, subject.data, subject.images, subject.labels
     if norm == "L2" and eps is None:
         raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
+    if resume and json_path is None:
+        raise ValueError("--resume goes on with what --json holds, so it needs --json.")
     if json_path and json_path.exists():
         records.read_records(json_path)  # before hours of work, not after
-    radii = eps.split(",") if eps else [str(card.config.get("eps", 8 / 255))]
-    chosen = {"norm": norm, "loss": loss, "steps": steps, "restarts": restarts, "seed": seed}
+    chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
+    if source is not None:
+        chosen["source"] = source.stem, load_checkpoint(source, subject.images.device)[0]
     line_up = [
-        make_attack(name.strip(), eps=parse_eps(radius), **chosen) for name in attacks.split(",") for radius in radii
+        parse_attack(text, parse_eps(radius), norm, seed, **chosen)
+        for radius in (eps.split(",") if eps else [str(subject.card.config.get("eps", 8 / 255))])
+        for text in attacks.split(",")
     ]
-    title = f"{card.name} on {data.name} test"
-    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "s", title=title)
-    entries: list[Record] = []
-    with tqdm(total=len(labels) * len(line_up), unit="image", leave=False) as bar:
-        for attack in line_up:
-            report = functools.partial(lambda before, done, _: bar.update(before + done - bar.n), bar.n)
-            result = run_evaluation(model, images, labels, attack, batch_size, on_progress=report)
-            table.add_row(*cells(result))
-            about = {"dataset": data.name, "split": data.split, "seed": seed, "device": images.device.type}
-            entries.append({**about, **result.to_record(), "versions": versions(), "date": today()})
+    about = {
+        "dataset": subject.data.name,
+        "split": subject.data.split,
+        "seed": seed,
+        "norm": norm,
+        "n": len(subject.labels),
+    }
+    digest = records.sha256(checkpoint)
+    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "passes", "s")
+    table.title = f"{subject.card.name} on {subject.data.name} test"
+    standing: dict[float, Tensor] = {}
+    for attack in line_up:
+        key = {**about, "attack": type(attack).__name__, "settings": settings(attack)}
+        if resume and json_path and records.done(json_path, digest, key):
+            console.print(f"{label(attack)} at {show_eps(attack.eps)}: done before")
+            continue
+        result = run(subject, attack, batch_size, json_path)
+        table.add_row(*cells(result))
+        standing[attack.eps] = result.robust_correct & standing.get(attack.eps, result.robust_correct)
+        if json_path:
+            where = {"device": subject.images.device.type, "versions": versions(), "date": today()}
+            records.write_records(json_path, subject.card, digest, [{**about, **result.to_record(), **where}])
+    for radius, robust in standing.items() if "," in attacks else ():
+        low, high = wilson_interval(int(robust.sum()), len(robust))
+        share = f"{robust.float().mean():.1%}"
+        table.add_row("worst of these", show_eps(radius), "", share, f"{low:.1%} to {high:.1%}", str(len(robust)))
     console.print(table)
-    if json_path:
-        records.write_records(json_path, card.name, records.sha256(checkpoint), entries)
 
 
-def make_attack(name: str, **settings: Any) -> Attack:
-    """Build an attack from those settings that it has.
+def run(subject: Subject, attack: Attack, batch_size: int, json_path: Path | None) -> Evaluation:
+    """Evaluate one attack under a progress bar, with its state in a file beside the JSON."""
+    state = json_path.with_name(f"{json_path.name}.state") if json_path else None
+    with tqdm(total=1, unit="pass", unit_scale=True, leave=False, desc=label(attack)[:40]) as bar:
 
-    Raises:
-        ValueError: if the name is unknown, or a setting cannot be meant.
-    """
-    kind = pick("attack", name, ATTACKS)
-    known = {field.name for field in dataclasses.fields(kind)}
-    attack: Attack = kind(**{key: value for key, value in settings.items() if key in known})
-    return attack
+        def on_progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return run_evaluation(
+            subject.model, subject.images, subject.labels, attack, batch_size, state=state, on_progress=on_progress
+        )
 
 
 def cells(result: Evaluation) -> list[str]:
     """Write an evaluation as a row of the table."""
-    attack, (low, high) = result.attack, result.robust_interval
-    steps = f"-{attack.steps}" if hasattr(attack, "steps") else ""
+    low, high = result.robust_interval
     return [
-        f"{type(attack).__name__}{steps} {attack.norm}",
-        show_eps(attack.eps),
+        f"{label(result.attack)} {result.attack.norm}",
+        show_eps(result.attack.eps),
         f"{result.clean_accuracy:.1%}",
         f"{result.robust_accuracy:.1%}",
         f"{low:.1%} to {high:.1%}",
         str(result.n),
+        f"{result.forward_passes + result.backward_passes:,}",
         f"{result.seconds:.1f}",
     ]

@@ -1,0 +1,117 @@
+"""Our attacks against other people's: the time, and which examples each fools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from lsp_core.attacks import PGD, AutoAttack, fast
+from lsp_core.bench.rivals import foolbox_fooled, input_gradient, need, plain_fooled
+from lsp_core.bench.subject import Settings, Subject
+from lsp_core.bench.timing import Row, race
+from lsp_core.radius import show_eps
+from lsp_core.types import Attack, Record
+
+STEPS = 20
+PGD_LIMIT = {"plain": 0.5, "robust": 1.0}
+ENSEMBLE_LIMIT, POINTS = 0.2, 0.003  # a fifth of the time, and at most 0.3 points fewer fooled
+PASS_BATCHES = (16, 128)
+
+
+def pgd(subject: Subject, settings: Settings) -> Iterator[Row]:
+    """Compare PGD-20 with foolbox's and with a plain loop: the same steps, and a verdict at the end of each."""
+    need("foolbox")
+    for which, model in subject.models.items():
+        images, labels = subject.right(which, settings.images, settings.seed)
+        # The plain model also at the radius that its data set is usually attacked with, where nothing is left of it.
+        for eps in sorted({subject.eps[which], subject.eps["robust"]}):
+            ours = PGD(eps, steps=STEPS, random_start=False)
+            plan = (model, images, labels, eps, ours.step_size, STEPS)
+            arms = {
+                "ours": lambda attack=ours, plan=plan: fooled_by(attack, *plan[:3]),
+                "foolbox": lambda plan=plan: foolbox_fooled(*plan),
+                "plain": lambda plan=plan: plain_fooled(*plan),
+            }
+            verdicts = {name: arm() for name, arm in arms.items()}
+            timings = race(arms, settings.runs, device=settings.device, warm=False)
+            for rival, title in (("foolbox", "foolbox LinfPGD"), ("plain", "plain loop")):
+                finding, figures = compare(verdicts["ours"], verdicts[rival])
+                yield Row(
+                    "pgd",
+                    f"PGD-{STEPS}, {subject.dataset} {which}, eps {show_eps(eps)}, {len(images)} images",
+                    title,
+                    timings["ours"],
+                    timings[rival],
+                    finding,
+                    figures,
+                    PGD_LIMIT[which] if rival == "foolbox" else None,
+                    figures["only_theirs"] == 0,
+                )
+
+
+def ensemble(subject: Subject, settings: Settings) -> Iterator[Row]:
+    """Compare our fast ensemble with AutoAttack standard, on the robust model."""
+    need("pyautoattack")
+    model, eps = subject.models["robust"], subject.eps["robust"]
+    images, labels = subject.right("robust", settings.referee_images, settings.seed)
+    verdicts: dict[str, Tensor] = {}
+
+    def attack_with(name: str, attack: Attack) -> None:
+        verdicts[name] = fooled_by(attack, model, images, labels)
+
+    arms = {
+        "ours": lambda: attack_with("ours", fast(eps, seed=settings.seed)),
+        "theirs": lambda: attack_with("theirs", AutoAttack(eps, seed=settings.seed)),
+    }
+    # No uncounted first call, for AutoAttack takes minutes; one pass instead, so that nothing is set up on the clock.
+    input_gradient(model, images, labels)
+    timings = race(arms, settings.referee_runs, device=settings.device, warm=False)
+    finding, figures = compare(verdicts["ours"], verdicts["theirs"])
+    enough = figures["ours"] >= figures["theirs"] - POINTS * figures["n"]
+    what = f"fast ensemble, {subject.dataset} robust, eps {show_eps(eps)}, {len(images)} images"
+    times = (timings["ours"], timings["theirs"])
+    yield Row("ensemble", what, "AutoAttack standard", *times, finding, figures, ENSEMBLE_LIMIT, enough)
+
+
+def passes(subject: Subject, settings: Settings) -> Iterator[Row]:
+    """Compare a step of PGD with the bare forward and backward pass that it cannot do without."""
+    model, eps = subject.models["robust"], subject.eps["robust"]
+    attack = PGD(eps, steps=STEPS, random_start=False, early_stop=False)
+    for batch in PASS_BATCHES:
+        images, labels = subject.right("robust", batch, settings.seed)
+
+        def bare(images: Tensor = images, labels: Tensor = labels) -> None:
+            for _ in range(STEPS):
+                input_gradient(model, images, labels)
+
+        arms = {"ours": lambda plan=(images, labels): attack(model, *plan), "theirs": bare}
+        timings = race(arms, settings.runs, device=settings.device)
+        what = f"{STEPS} PGD steps, {subject.dataset} robust, batch of {len(images)}"
+        yield Row("passes", what, f"{STEPS} bare passes", timings["ours"], timings["theirs"])
+
+
+def fooled_by(attack: Attack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return which images (N,) bool an attack fools, by a pass of its own: the time of a verdict includes it."""
+    adversarial = attack(model, images, labels)
+    with torch.no_grad():
+        fooled: Tensor = model(adversarial).argmax(1) != labels
+    return fooled
+
+
+def compare(ours: Tensor, theirs: Tensor) -> tuple[str, Record]:
+    """Return in words and in figures who fooled what, from two verdicts (N,) bool.
+
+    >>> compare(torch.tensor([True, True, False]), torch.tensor([True, False, False]))[0]
+    'fooled: ours 2, theirs 1 of 3; only ours 1, only theirs 0'
+    """
+    figures: Record = {
+        "n": len(ours),
+        "ours": int(ours.sum()),
+        "theirs": int(theirs.sum()),
+        "only_ours": int((ours & ~theirs).sum()),
+        "only_theirs": int((theirs & ~ours).sum()),
+    }
+    words = "fooled: ours {ours}, theirs {theirs} of {n}; only ours {only_ours}, only theirs {only_theirs}"
+    return words.format(**figures), figures

@@ -1,0 +1,58 @@
+"""What a training step costs: with LSP and without, and beside the forward and backward pass alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from lsp_core.bench.subject import Settings, Subject
+from lsp_core.bench.timing import Arm, Row, race
+from lsp_core.recipes import recipe
+from lsp_core.training import Trainer
+
+MIDWAY = 0.5  # of the training: every warm-up is over
+REPEAT = {"standard": 10, "pgd-at": 3}  # steps in one run
+
+
+def training(subject: Subject, settings: Settings) -> Iterator[Row]:
+    """Time the training loop's own step, with the recipe's settings, for both objectives."""
+    for objective, repeat in REPEAT.items():
+        twins = {name: _trainer(subject, objective, name == "lsp", settings.device) for name in ("lsp", "base")}
+        arms = {name: _step(trainer) for name, trainer in twins.items()} | {"bare": _bare(twins["base"])}
+        timings = race(arms, settings.runs, repeat=repeat, device=settings.device)
+        config = twins["base"].config
+        title = f"step of {subject.dataset} {objective}, batch of {config.batch_size}, {config.precision}"
+        yield Row("training", f"{title}, with LSP", "the same without LSP", timings["lsp"], timings["base"])
+        yield Row("training", f"{title}, without LSP", "bare forward and backward", timings["base"], timings["bare"])
+
+
+def _trainer(subject: Subject, objective: str, lsp: bool, device: str) -> Trainer:
+    like = recipe(subject.train, subject.dataset, objective, None)
+    few = min(len(subject.train), like.held_out + 4 * like.batch_size)  # one batch is all that is looked at
+    config = recipe(subject.train, subject.dataset, objective, {} if lsp else None, limit=few)
+    trainer = Trainer(subject.train, config, Path(), device)  # writes nothing until it runs
+    trainer.model.train()
+    return trainer
+
+
+def _step(trainer: Trainer) -> Arm:
+    rows = torch.arange(trainer.config.batch_size, device=trainer.device)
+    return lambda: trainer._step(rows, MIDWAY)
+
+
+def _bare(trainer: Trainer) -> Arm:
+    """Return the pass that no step can do without: the batch through the model, and back to its weights."""
+    rows = torch.arange(trainer.config.batch_size, device=trainer.device)
+    images = trainer.train_set.float(rows).contiguous(memory_format=torch.channels_last)
+    labels, model = trainer.train_set.labels[rows], trainer.model
+
+    def bare() -> None:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=trainer.config.precision == "bfloat16"):
+            logits = model(images)
+        model.zero_grad(set_to_none=True)
+        functional.cross_entropy(logits.float(), labels).backward()
+
+    return bare

@@ -45,6 +45,82 @@ class LinearPair(Classifier):
         return images.flatten(1)
 
 
+class RowByRow(nn.Module):
+    """Two layers without a matrix product: BLAS would sum in another order once fooled images have left the batch."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.first = nn.Parameter(torch.randn(12, 64, generator=generator) / 8)
+        self.second = nn.Parameter(torch.randn(5, 12, generator=generator))
+
+    def forward(self, images):
+        hidden = (images.flatten(1)[:, None] * self.first).sum(2).relu()
+        return (hidden[:, None] * self.second).sum(2)
+
+
+class Counted(nn.Module):
+    """A model that notes how many images every forward and every backward pass shows it."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model, self.forwards, self.backwards = model, [], []
+        self.eval()
+
+    def forward(self, images):
+        self.forwards.append(len(images))
+        logits = self.model(images)
+        if logits.requires_grad:
+            logits.register_hook(lambda gradient: self.backwards.append(len(gradient)))
+        return logits
+
+
+class Stubborn(nn.Module):
+    """Always right, and no pixel shows a way up: five classes, of which it sees only the first."""
+
+    def forward(self, images):
+        return torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]) + 0 * images.flatten(1).sum(1, keepdim=True)
+
+
+class Pit(nn.Module):
+    """Fooled only where the first pixel lies between 0.55 and 0.65: a step that goes on leaves the pit again."""
+
+    def forward(self, images):
+        x = images[:, 0, 0, 0]
+        return torch.stack([torch.zeros_like(x), x - 1 + 2 * ((x > 0.55) & (x < 0.65))], 1)
+
+
+class Scripted(nn.Module):
+    """Two classes whose margin has the given values and gradients, call by call, wherever the images are.
+
+    Attributes:
+        values: (calls, N) or (calls,), the second logit minus the first.
+        gradients: (calls, *images.shape[1:]); the last one stays.
+        seen: the images of every call.
+    """
+
+    def __init__(self, values: torch.Tensor, gradients: torch.Tensor):
+        super().__init__()
+        self.values, self.gradients, self.seen = values, gradients, []
+        self.eval()
+
+    def forward(self, images):
+        call = len(self.seen)
+        self.seen.append(images.detach().clone())
+        slope = (images * self.gradients[min(call, len(self.gradients) - 1)]).flatten(1).sum(1)
+        lead = slope - slope.detach() + self.values[min(call, len(self.values) - 1)]
+        return torch.stack([torch.zeros_like(lead), lead], 1)
+
+
+def linear_case(seed: int = 0, count: int = 40):
+    """A linear model of two classes, its weight (1,3,3), images far enough from 0 and 1 never to be clipped, labels."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(9, generator=generator)
+    images = 0.3 + 0.4 * torch.rand(count, 1, 3, 3, generator=generator)
+    model = LinearPair(weight, bias=-float(weight.sum() * 0.5)).eval()
+    return model, weight.view(1, 3, 3), images, model(images).argmax(1).detach()
+
+
 def random_batch(model: nn.Module, count: int = 24, seed: int = 0, shape=(1, 8, 8)):
     """Random images, labelled as the model sees them, so that an attack has something to do."""
     images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from lsp_core.attacks.contract import check_batch, check_settings, check_steps
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, Ball, per_image
 from lsp_core.attacks.pursuit import Pursuit, View
-from lsp_core.types import Norm, OnStep
+from lsp_core.types import Norm, OnStep, Precision
 
 INERTIA, ENOUGH_RISES = 0.75, 0.75  # the paper's alpha and rho
 
@@ -30,6 +29,7 @@ class APGD:
         targeted: ``labels`` are the classes to reach instead of the ones to leave.
         targets: run against this many of the likeliest wrong classes in turn, to leave the label (APGD-T); 0 for one
             untargeted run.
+        precision: of the passes that look for a way; whether an example is fooled is decided in the images' own.
         seed: of the random starts.
     """
 
@@ -40,6 +40,7 @@ class APGD:
     restarts: int = 1
     targeted: bool = False
     targets: int = 0
+    precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -61,8 +62,10 @@ class APGD:
         """
         check_batch(model, images, labels)
         generator = torch.Generator(images.device).manual_seed(self.seed)
-        pursuit = Pursuit(model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step)
-        rivals = self._rivals(model, pursuit.images, labels) if self.targets and len(images) else [None]
+        pursuit = Pursuit(
+            model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
+        )
+        rivals = self._rivals(pursuit) if self.targets and len(images) else [None]
         for run, rival in enumerate(rivals * self.restarts):
             pursuit.goal = dataclasses.replace(pursuit.goal, towards=rival)
             # Drawn for the whole batch, so that what one example gets never depends on how the others fared.
@@ -78,11 +81,10 @@ class APGD:
         delta = ball.random(images, 1.0, generator)
         return delta * per_image(self.eps / ball.size(delta).clamp_min(1e-12), delta) if len(delta) else delta
 
-    def _rivals(self, model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor | None]:
+    def _rivals(self, pursuit: Pursuit) -> list[Tensor | None]:
         """Return the wrong classes (N,), likeliest first."""
-        with torch.no_grad():
-            logits: Tensor = model(images)
-        others = logits.scatter(1, labels[:, None], -torch.inf)
+        logits = pursuit.view(pursuit.images, gradient=False).logits
+        others = logits.scatter(1, pursuit.goal.labels[:, None], -torch.inf)
         return list(others.topk(min(self.targets, logits.shape[1] - 1), dim=1).indices.unbind(1))
 
     def _climb(self, pursuit: Pursuit, start: Tensor, run: int) -> None:
@@ -179,7 +181,7 @@ class _Walk:
 
 def _looks(steps: int) -> set[int]:
     """Return the steps after which progress is reviewed (section 3.2 of the paper): ever closer together."""
-    points = [0.0, 0.22]
-    while points[-1] < 1:
-        points.append(points[-1] + max(points[-1] - points[-2] - 0.03, 0.06))
-    return {math.ceil(point * steps) for point in points[1:-1]}
+    points = [0, 22]  # per cent: as fractions they would not add up, and some be rounded up to the next step
+    while points[-1] < 100:
+        points.append(points[-1] + max(points[-1] - points[-2] - 3, 6))
+    return {-(-point * steps // 100) for point in points[1:-1]}

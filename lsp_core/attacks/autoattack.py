@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -60,13 +62,29 @@ class AutoAttack:
         if self.eps == 0:
             return pursuit.result  # the library divides by eps
         logging.getLogger("auto-attack").setLevel(logging.WARNING)
-        with torch.random.fork_rng([images.device] if images.is_cuda else []):  # the library seeds the global generator
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices), _frozen(model):  # the library seeds the global generator
             referee = pyautoattack.AutoAttack(
                 model, norm=self.norm, eps=self.eps, version="standard", device=images.device, seed=self.seed
             )
+            targets = min(referee.fab.n_target_classes, classes - 1)  # it looks for nine, there or not
+            referee.fab.n_target_classes = referee.apgd_targeted.n_target_classes = targets
             # It shapes images in ways that only the usual memory layout allows.
             found = referee.run_standard_evaluation(pursuit.images.contiguous(), labels, batch_size=len(images))[0]
         found = found.detach()
         pursuit.put(found, pursuit.view(found, gradient=False).logits)
         pursuit.report(0, 1)
         return pursuit.result
+
+
+@contextlib.contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Keep FAB, which calls ``backward``, from adding to the gradients of the parameters."""
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_()

@@ -17,7 +17,7 @@ class Ensemble:
     """The worst case of several attacks, per example; cheap ones first save the most.
 
     Raises:
-        ValueError: if there is no attack, or they differ in norm or eps.
+        ValueError: if there is no attack, they differ in norm or eps, or one is targeted.
     """
 
     attacks: tuple[Attack, ...]
@@ -27,6 +27,8 @@ class Ensemble:
         if len(found) != 1:
             shown = ", ".join(f"{norm} {eps:g}" for norm, eps in sorted(found)) or "none"
             raise ValueError(f"attacks must be one or more that share norm and eps, but they have {shown}.")
+        if any(getattr(attack, "targeted", False) for attack in self.attacks):
+            raise ValueError("attacks are targeted, but an ensemble asks only whether an example has left its label.")
 
     @property
     def norm(self) -> Norm:
@@ -41,7 +43,7 @@ class Ensemble:
     @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost."""
-        return sum(passes(attack) for attack in self.attacks)
+        return sum(passes(attack) + 1 for attack in self.attacks)  # one to see who is left
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).

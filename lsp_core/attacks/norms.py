@@ -29,6 +29,11 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
+def _blank(like: Tensor) -> Tensor:
+    # Numbers are drawn in the order of memory, so that another layout would give every pixel another.
+    return torch.empty_like(like, memory_format=torch.contiguous_format)
+
+
 class Linf:
     """The largest change of any pixel."""
 
@@ -38,7 +43,7 @@ class Linf:
 
     def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
         """Draw every pixel uniformly from [-eps, eps]."""
-        return torch.empty_like(like).uniform_(-1, 1, generator=generator) * eps
+        return _blank(like).uniform_(-1, 1, generator=generator) * eps
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the sign of the gradient."""
@@ -58,7 +63,7 @@ class L2:
 
     def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
         """Draw uniformly from the ball: a Gaussian direction, and as radius the D-th root of a uniform number."""
-        gaussian = torch.empty_like(like).normal_(generator=generator)
+        gaussian = _blank(like).normal_(generator=generator)
         uniform = torch.empty(len(like), device=like.device, dtype=like.dtype).uniform_(generator=generator)
         radius = eps * uniform ** (1 / like.shape[1:].numel())
         return self.direction(gaussian) * per_image(radius, like)

@@ -11,7 +11,7 @@ from lsp_core.attacks.contract import check_batch, check_settings, check_steps
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, per_image
 from lsp_core.attacks.pursuit import Pursuit
-from lsp_core.types import Norm, OnStep
+from lsp_core.types import Norm, OnStep, Precision
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class PGD:
         targeted: ``labels`` are the classes to reach instead of the ones to leave.
         momentum: share of the direction so far that each gradient, scaled to mean absolute value 1, is added to
             (Dong et al. 2018); 0 is plain PGD.
+        precision: of the passes that look for a way; whether an example is fooled is decided in the images' own.
         seed: of the random starts; the same seed gives the same images for the same batch.
     """
 
@@ -43,6 +44,7 @@ class PGD:
     targeted: bool = False
     momentum: float = 0.0
     early_stop: bool = True
+    precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class PGD:
     @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost."""
-        return 2 * self.steps * self.restarts
+        return (2 * self.steps + 1) * self.restarts - 1 + (self.loss == "kl")
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).
@@ -67,7 +69,9 @@ class PGD:
         """
         check_batch(model, images, labels)
         generator = torch.Generator(images.device).manual_seed(self.seed)
-        pursuit = Pursuit(model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step)
+        pursuit = Pursuit(
+            model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
+        )
         for restart in range(self.restarts):
             start = pursuit.images
             if self.random_start:

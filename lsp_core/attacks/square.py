@@ -12,7 +12,7 @@ from lsp_core.attacks.contract import check_batch, check_settings, check_steps
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, per_image
 from lsp_core.attacks.pursuit import Pursuit
-from lsp_core.types import Norm, OnStep
+from lsp_core.types import Norm, OnStep, Precision
 
 HALVE_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # queries after which a square covers half the area
 
@@ -30,6 +30,7 @@ class Square:
         loss: what a change must raise.
         area: share of the image that the first squares cover (the paper's p).
         targeted: ``labels`` are the classes to reach instead of the ones to leave.
+        precision: of the passes that look for a way; whether an example is fooled is decided in the images' own.
         seed: of every random choice.
     """
 
@@ -39,6 +40,7 @@ class Square:
     loss: str = "margin"
     area: float = 0.8
     targeted: bool = False
+    precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,7 +52,7 @@ class Square:
     @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost."""
-        return self.queries
+        return self.queries + (self.loss == "kl")
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).
@@ -60,7 +62,9 @@ class Square:
         """
         check_batch(model, images, labels)
         draw = _Draw(images, self.seed)
-        pursuit = Pursuit(model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step)
+        pursuit = Pursuit(
+            model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
+        )
         begin, change = {"Linf": (_stripes, _paint), "L2": (_hills, _shift_mass)}[self.norm]
         if len(images) == 0:
             return pursuit.result

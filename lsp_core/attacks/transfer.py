@@ -41,7 +41,7 @@ class Transfer:
     @property
     def passes(self) -> int:
         """The most forward passes that an example can cost the model that is attacked."""
-        return passes(self.attack) // 2 + 1
+        return passes(self.attack)  # as many iterates as that, if it takes no gradient
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Threads that spin while they wait make every neighbour slow, a training beside the dashboard for one.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: app test clean
+.PHONY: app test bench clean
 
 app: .venv/installed  ## serve the dashboard
 	$(BIN)/python -m app --port $(PORT) --host $(HOST)
@@ -15,6 +15,9 @@ test: .venv/installed  ## every check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+bench: .venv/installed  ## our times beside other people's; on a quiet machine
+	$(BIN)/python -m lsp_core bench --out results/bench.md --json results/bench.json
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "LSP Lab needs Python 3.11 or newer; name one with PYTHON=")'

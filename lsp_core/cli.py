@@ -6,11 +6,12 @@ import sys
 
 import typer
 
+from lsp_core.commands.bench import bench
 from lsp_core.commands.evaluate import evaluate
 from lsp_core.commands.info import info
 from lsp_core.commands.train import train
 
-COMMANDS = (train, evaluate, info)
+COMMANDS = (train, evaluate, bench, info)
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

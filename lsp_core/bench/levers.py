@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import os
 from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ BATCH_SIZES, USUAL = (32, 64, 128, 256, 512), 256  # evaluate's own batch size i
 REPEAT = 3  # passes in one run
 
 
-def levers(subject: Subject, settings: Settings) -> Iterator[Row]:
+def all_levers(subject: Subject, settings: Settings) -> Iterator[Row]:
     """Compare each lever with the same without it."""
     for measure in (survivors, batch_sizes, passes, threads):
         yield from measure(subject, settings)
@@ -33,10 +34,7 @@ def survivors(subject: Subject, settings: Settings) -> Iterator[Row]:
     for which, model in subject.models.items():
         images, labels = subject.right(which, settings.images, settings.seed)
         attacks = {stop: PGD(subject.eps[which], steps=STEPS, early_stop=stop == "on") for stop in ("on", "off")}
-        arms = {
-            stop: lambda attack=attack, plan=(model, images, labels): fooled_by(attack, *plan)
-            for stop, attack in attacks.items()
-        }
+        arms = {stop: functools.partial(fooled_by, attack, model, images, labels) for stop, attack in attacks.items()}
         finding, figures = compare(arms["on"](), arms["off"]())
         timings = race(arms, settings.runs, device=settings.device, warm=False)
         what = f"survivors only, PGD-{STEPS}, {subject.dataset} {which}"
@@ -53,7 +51,7 @@ def batch_sizes(subject: Subject, settings: Settings) -> Iterator[Row]:
         for part, classes in zip(images.split(size), labels.split(size), strict=True):
             input_gradient(model, part, classes)
 
-    arms: dict[str, Arm] = {str(size): lambda size=size: in_batches(size) for size in sizes}
+    arms: dict[str, Arm] = {str(size): functools.partial(in_batches, size) for size in sizes}
     timings = race(arms, settings.runs, device=settings.device)
     usual = str(min(USUAL, sizes[-1]))
     for name in arms:
@@ -110,7 +108,7 @@ def threads(subject: Subject, settings: Settings) -> Iterator[Row]:
         input_gradient(model, images, labels)
 
     try:
-        arms: dict[str, Arm] = {"2": lambda: with_threads(2), "1": lambda: with_threads(1)}
+        arms: dict[str, Arm] = {"2": functools.partial(with_threads, 2), "1": functools.partial(with_threads, 1)}
         timings = race(arms, settings.runs, repeat=REPEAT, device=settings.device)
     finally:
         torch.set_num_threads(before)

@@ -13,7 +13,7 @@ from lsp_core.neighborhoods import knn, trustworthiness
 K = 10
 
 
-def metrics(subject: Subject, settings: Settings) -> Iterator[Row]:
+def neighbor_metrics(subject: Subject, settings: Settings) -> Iterator[Row]:
     """Compare the k nearest neighbours of images, and the trustworthiness of the plain model's embedding of them."""
     from sklearn.manifold import trustworthiness as their_trustworthiness
     from sklearn.neighbors import NearestNeighbors

@@ -32,7 +32,7 @@ class Settings:
     """
 
     runs: int = 5
-    images: int = 256
+    images: int = 128
     referee_images: int = 100
     referee_runs: int = 3
     points: int = 2000

@@ -17,7 +17,7 @@ MIDWAY = 0.5  # of the training: every warm-up is over
 REPEAT = {"standard": 10, "pgd-at": 3}  # steps in one run
 
 
-def training(subject: Subject, settings: Settings) -> Iterator[Row]:
+def training_steps(subject: Subject, settings: Settings) -> Iterator[Row]:
     """Time the training loop's own step, with the recipe's settings, for both objectives."""
     for objective, repeat in REPEAT.items():
         twins = {name: _trainer(subject, objective, name == "lsp", settings.device) for name in ("lsp", "base")}

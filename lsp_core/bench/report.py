@@ -1,0 +1,121 @@
+"""The bench as a page to read, and on what machine it ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from lsp_core.bench.subject import Settings
+from lsp_core.bench.timing import Row, Timing
+from lsp_core.provenance import today, versions
+from lsp_core.types import Record
+
+SCHEMA = "lsp-lab/bench/1"
+HEADINGS = ("what", "against", "ours", "theirs", "ratio", "processor time", "runs", "finding", "goal")
+ABOUT = {
+    "pgd": "PGD from the image itself, with the same steps and step size on both sides, and the verdict at its end. "
+    "Ours takes an example that any iterate fools out of the batch; foolbox and the plain loop judge the last iterate "
+    "alone. Goal: no example that only foolbox fools, in half of its time on a plain model and no slower on a robust "
+    "one.",
+    "ensemble": "Our fast ensemble and AutoAttack standard, on the same images. Goal: at most 0.3 points fewer "
+    "examples fooled, in a fifth of the time.",
+    "metrics": "Neighbourhood metrics and scikit-learn's, on training images and the plain model's embedding of them.",
+    "training": "The training loop's own step with the recipe's settings: what LSP adds to it, and what the step adds "
+    "to one forward and backward pass of the batch.",
+    "passes": "PGD steps, no early stop, and as many bare forward and backward passes: what the attack itself costs.",
+    "levers": "Each lever, and the same without it. torch.compile is left out: on a CPU it needs a C++ compiler, which "
+    "LSP Lab does not ask for.",
+}
+
+
+def machine(device: str) -> Record:
+    """Describe what the figures depend on, and nothing that says whose machine it is."""
+    record: Record = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "device": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu",
+        "versions": {**versions(), **_rivals()},
+        "date": today(),
+    }
+    return record
+
+
+def to_record(rows: Iterable[Row], about: Record, settings: Settings, absent: list[str]) -> Record:
+    """Return the bench for JSON."""
+    entries = [row.to_record() for row in rows]
+    return {
+        "schema": SCHEMA,
+        "machine": about,
+        "settings": settings.to_record(),
+        "absent_data": absent,
+        "rows": entries,
+    }
+
+
+def to_markdown(rows: list[Row], about: Record, settings: Settings, absent: list[str]) -> str:
+    """Write the bench as a page."""
+    used = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    lines = [
+        "# Bench",
+        "",
+        f"{about['date']}; {about['processor']}, {about['cores']} cores, {about['threads']} threads, device "
+        f"{about['device']}, load before the start {about['load_before']}; {used}.",
+        "",
+        "Both sides took turns in one process. A time is the median of its runs with the lowest and the highest; a "
+        "ratio is our median over theirs, below 1 is faster, with the range over single turns; processor time is the "
+        f"same ratio for the work of all threads. Random choices: seed {settings.seed}. Images under attack are test "
+        "images that the model gets right.",
+    ]
+    if absent:
+        lines += ["", f"Left out, since the data was not there: {', '.join(absent)}."]
+    for part in dict.fromkeys(row.part for row in rows):
+        lines += ["", f"## {part}", "", ABOUT[part], ""]
+        lines += [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
+        lines += [_line(cells(row)) for row in rows if row.part == part]
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: Row) -> list[str]:
+    """Write a row as the columns of ``HEADINGS``."""
+    low, high = row.ratio_range
+    goal = "" if row.limit is None else f"{'met' if row.met else 'not met'} (at most {row.limit:g})"
+    ratio = f"{row.ratio:.2f} ({low:.2f} to {high:.2f})"
+    times = [_show(row.ours), _show(row.theirs)]
+    return [row.what, row.against, *times, ratio, f"{row.cpu_ratio:.2f}", str(len(row.ours.wall)), row.finding, goal]
+
+
+def _show(timing: Timing) -> str:
+    """Write a median and its range, in seconds or milliseconds."""
+    unit, factor = ("s", 1.0) if timing.median >= 1 else ("ms", 1000.0)
+    low, middle, high = (f"{factor * value:.3g}" for value in (min(timing.wall), timing.median, max(timing.wall)))
+    return f"{middle} {unit} ({low} to {high})"
+
+
+def _line(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _rivals() -> dict[str, str]:
+    found = {}
+    for name in ("foolbox", "pyautoattack"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkabl
 from torch import Tensor, nn
 
 Norm = Literal["Linf", "L2"]
+Precision = Literal["float32", "bfloat16"]
 T = TypeVar("T")
 
 

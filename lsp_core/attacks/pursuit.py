@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_logits
 from lsp_core.attacks.goal import Goal
-from lsp_core.types import OnStep, Step
+from lsp_core.types import OnStep, Precision, Step
 
 
 class View(NamedTuple):
@@ -29,28 +29,43 @@ class Pursuit:
         rows: the numbers of the open examples, in order.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, goal: Goal, on_step: OnStep | None = None):
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        goal: Goal,
+        on_step: OnStep | None = None,
+        precision: Precision = "float32",
+    ):
         self.model, self.images, self.goal, self.on_step = model, images.detach(), goal, on_step
+        self.half = precision == "bfloat16"
         self.result = self.images.clone()
         self.rows = torch.arange(len(images), device=images.device)
         self._logits: Tensor | None = None
 
     def view(self, current: Tensor, *, gradient: bool = True) -> View:
         """Show the open examples' images to the model; parameter gradients are left alone."""
-        goal = self.goal.at(self.rows)
-        if not gradient:
-            with torch.no_grad():
-                logits = self.model(current)
-                check_logits(logits, goal.labels)
-                return View(logits, goal.value(logits), None, goal.fooled(logits))
-        with torch.enable_grad():
-            current = current.detach().requires_grad_()
-            logits = self.model(current)
+        goal, slope = self.goal.at(self.rows), None
+        with torch.set_grad_enabled(gradient):
+            asked = current.detach().requires_grad_(gradient)
+            with torch.autocast(current.device.type, torch.bfloat16, enabled=self.half):
+                logits = self.model(asked).to(current.dtype)
             check_logits(logits, goal.labels)
             value = goal.value(logits)
-            slope = torch.autograd.grad(value.sum(), current)[0]
-        # A pixel without a finite gradient shows no way up; NaN would spoil the image for all steps to come.
-        return View(logits.detach(), value.detach(), slope.nan_to_num(0.0), goal.fooled(logits))
+            if gradient:
+                slope = torch.autograd.grad(value.sum(), asked)[0]
+                # Where there is no finite gradient there is no way up; NaN would spoil the image for good.
+                slope = slope.nan_to_num(0.0)
+        logits, fooled = logits.detach(), goal.fooled(logits)
+        if self.half and fooled.any():
+            logits[fooled], fooled[fooled.clone()] = self._confirm(current, goal, fooled)
+        return View(logits, value.detach(), slope, fooled)
+
+    def _confirm(self, current: Tensor, goal: Goal, fooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Ask again in full precision: half of it may find the way, but decides nothing."""
+        with torch.no_grad():
+            logits = self.model(current[fooled])
+        return logits, goal.at(fooled).fooled(logits)
 
     def put(self, images: Tensor, logits: Tensor) -> None:
         """Let the open examples stand at ``images``, which the model gives ``logits``."""

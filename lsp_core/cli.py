@@ -6,12 +6,13 @@ import sys
 
 import typer
 
+from lsp_core.commands.audit import audit
 from lsp_core.commands.bench import bench
 from lsp_core.commands.evaluate import evaluate
 from lsp_core.commands.info import info
 from lsp_core.commands.train import train
 
-COMMANDS = (train, evaluate, bench, info)
+COMMANDS = (train, evaluate, audit, bench, info)
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -4,7 +4,8 @@ A file holds ``schema``, ``checkpoint`` (its name), ``sha256`` (of the weights f
 ``evaluations``, a list with one entry per attack and eps:
 
 * ``dataset``, ``split``, ``n``, ``seed`` (of the choice of images), ``norm``, ``eps`` (pixel units);
-* ``attack`` (its class), ``label`` (what people call it), ``settings`` (every field; those of an ensemble nested);
+* ``attack`` (its class), ``label`` (what people call it), ``settings`` (every field; those of the
+  attacks in an ensemble nested, with their ``class``);
 * ``clean_accuracy`` and ``robust_accuracy``: fractions, with their Wilson 95 % ``..._interval``;
 * ``clean_correct`` and ``robust_correct``: the same per example, in the order in which ``seed`` draws them, as
   hexadecimal digits of packed bits (``numpy.unpackbits(numpy.frombuffer(bytes.fromhex(text), "uint8"))[:n]``);

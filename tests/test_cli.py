@@ -14,6 +14,7 @@ import torch
 
 import lsp_core
 from lsp_core import cli
+from lsp_core.commands.options import pick_device
 from lsp_core.evaluation import evaluate
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.records import read_records, sha256
@@ -149,8 +150,8 @@ def test_evaluate_prints_a_table_and_writes_records(run, trained_path, tmp_path)
     status, out, err = run("evaluate", trained_path, *options, "--json", "out.json")
     assert status == 0, err
     assert "16/255 (0.063)" in out
-    assert out.count("PGD-5 Linf") == 2
-    assert out.count("FGSM Linf") == 2
+    assert out.count("PGD-5") == 2
+    assert out.count("FGSM") == 2
     record = read_records(tmp_path / "out.json")
     assert record["checkpoint"] == "digits-cnn-standard"
     assert record["sha256"] == sha256(trained_path)
@@ -186,10 +187,38 @@ def test_evaluate_asks_at_the_radius_of_the_training(run, trained_path, tmp_path
     assert read_records(tmp_path / "out.json")["evaluations"][0]["eps"] == 0.1
 
 
+def test_evaluate_takes_the_worst_of_attacks_that_are_joined(run, trained_path, tmp_path):
+    status, out, err = run("evaluate", trained_path, "--attacks", "noise,fgsm+pgd+transfer", "--source", trained_path,
+                           "--n", 60, "--steps", 4, "--json", "out.json")  # fmt: skip
+    assert status == 0, err
+    assert "worst of these" in out
+    joined, noise = read_records(tmp_path / "out.json")["evaluations"]
+    assert noise["label"] == "Noise-10"
+    assert joined["label"] == "FGSM + PGD-4 + PGD-4 from digits-cnn-standard"
+    assert [part["class"] for part in joined["settings"]["attacks"]] == ["FGSM", "PGD", "Transfer"]
+    assert sum(part["fooled"] for part in joined["fooled_by"]) == round(
+        60 * (joined["clean_accuracy"] - joined["robust_accuracy"])
+    )
+
+
+def test_evaluate_resumes_with_the_evaluation_that_was_cut_off(run, trained_path, tmp_path, monkeypatch):
+    options = ("--attacks", "fgsm,noise", "--n", 40, "--json", "out.json")
+    run("evaluate", trained_path, "--attacks", "fgsm", "--n", 40, "--json", "out.json")
+    before = read_records(tmp_path / "out.json")["evaluations"]
+    status, out, err = run("evaluate", trained_path, *options, "--resume")
+    assert status == 0, err
+    assert "FGSM at 0.1: done before" in out
+    after = read_records(tmp_path / "out.json")["evaluations"]
+    assert [entry["label"] for entry in after] == ["FGSM", "Noise-10"]
+    assert after[0] == before[0]
+    _, out, _ = run("evaluate", trained_path, *options)
+    assert "done before" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--attacks", "deepfool"), "unknown attack 'deepfool': choose one of fgsm, pgd"),
+        (("--attacks", "deepfool"), "unknown attack 'deepfool': choose one of noise, fgsm, pgd, apgd"),
         (("--attacks", ""), "unknown attack ''"),
         (("--norm", "L1"), "unknown norm 'L1': choose one of Linf, L2"),
         (("--loss", "mse"), "unknown loss 'mse'"),
@@ -199,6 +228,11 @@ def test_evaluate_asks_at_the_radius_of_the_training(run, trained_path, tmp_path
         (("--steps", "0"), "steps is 0"),
         (("--restarts", "0"), "restarts is 0"),
         (("--n", "0"), "n is 0, but it must be 1 or more"),
+        (("--attacks", "pgd+"), "unknown attack ''"),
+        (("--attacks", "transfer"), "name that checkpoint as its source"),
+        (("--attacks", "square", "--queries", "0"), "queries is 0"),
+        (("--resume",), "--resume goes on with what --json holds, so it needs --json"),
+        (("--source", "none.safetensors"), "none.safetensors does not exist"),
         (("--dataset", "nowhere"), "unknown data set 'nowhere'"),
     ],
 )
@@ -305,11 +339,11 @@ def test_show_eps(eps, text):
 
 
 def test_device():
-    assert cli.pick_device("cpu") == "cpu"
-    assert cli.pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="torch finds no GPU here"):
-            cli.pick_device("cuda")
+            pick_device("cuda")
 
 
 # --- The real process ---

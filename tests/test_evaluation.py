@@ -1,9 +1,12 @@
 """Evaluation: exact counts, exact intervals, and no attack or model gets away with cheating."""
 
+import contextlib
+import copy
 import json
 import math
 from dataclasses import dataclass
 
+import numpy
 import pytest
 import torch
 from conftest import LinearPair, TinyNet, random_batch
@@ -11,8 +14,10 @@ from scipy.optimize import brentq
 from torch import nn
 
 from lsp_core import evaluate
-from lsp_core.attacks import FGSM, PGD
-from lsp_core.evaluation import Evaluation, predict, wilson_interval
+from lsp_core.attacks import FGSM, PGD, Noise
+from lsp_core.evaluation import Evaluation, predict
+from lsp_core.intervals import wilson_interval
+from lsp_core.ledger import Ledger, fingerprint
 
 # --- The interval ---
 
@@ -91,7 +96,8 @@ def test_a_model_that_is_always_wrong_scores_zero():
     seen = []
     result = evaluate(net, images, (labels + 1) % 5, PGD(0.1), on_progress=lambda *step: seen.append(step))
     assert (result.clean_accuracy, result.robust_accuracy) == (0, 0)
-    assert seen[-1] == (24, 24)
+    assert result.fooled_by.tolist() == [-1] * 24  # there was nothing to fool
+    assert seen[-1][0] == seen[-1][1]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
@@ -114,16 +120,148 @@ def test_robust_falls_with_eps_and_never_exceeds_clean(trained, digits_test):
 
 def test_progress_rises_to_the_end_and_may_cancel(trained, digits_test):
     images, labels, seen = digits_test.float(slice(0, 40)), digits_test.labels[:40], []
-    evaluate(trained, images, labels, FGSM(0.1), 8, on_progress=lambda done, n: seen.append((done, n)))
-    assert len(seen) > 3
-    assert seen == sorted(seen)
-    assert seen[-1] == (40, 40)
+    attacks = [FGSM(0.1), PGD(0.1, steps=5)]
+    result = evaluate(trained, images, labels, attacks, 8, on_progress=lambda *step: seen.append(step))
+    done, total = zip(*seen, strict=True)
+    assert len(seen) > 10
+    assert list(done) == sorted(done)
+    assert list(total) == sorted(total, reverse=True)  # it falls as examples are fooled
+    assert all(0 < part <= whole for part, whole in seen)
+    assert done[-1] == total[-1] == result.forward_passes + result.backward_passes
 
     def cancel(done, n):
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         evaluate(trained, images, labels, FGSM(0.1), 8, on_progress=cancel)
+
+
+# --- Several attacks ---
+
+
+def test_passes_by_hand():
+    # FGSM: one forward and one backward an image. Three PGD steps without early stop and with a last look at none.
+    net = TinyNet().eval()
+    images, labels = random_batch(net)
+    single = evaluate(net, images, labels, FGSM(0.0))
+    assert (single.forward_passes, single.backward_passes) == (24, 24)
+    several = evaluate(net, images, labels, PGD(0.0, steps=3), batch_size=5)
+    assert (several.forward_passes, several.backward_passes) == (72, 72)
+    assert evaluate(net, images, labels, Noise(0.0, draws=4)).backward_passes == 0
+    assert evaluate(net, images, labels, Noise(0.0, draws=4)).forward_passes == 96
+
+
+def test_the_worst_case_is_taken_per_example(trained, digits_test):
+    images, labels = digits_test.float(slice(0, 100)), digits_test.labels[:100]
+    attacks = [Noise(0.15), FGSM(0.15), PGD(0.15, random_start=False)]
+    alone = [evaluate(trained, images, labels, attack).robust_correct for attack in attacks]
+    result = evaluate(trained, images, labels, attacks, batch_size=16)
+    assert result.robust_correct.equal(result.clean_correct & (result.fooled_by < 0))
+    fell_to_fgsm = result.fooled_by == 1
+    assert fell_to_fgsm.any()
+    assert not alone[1][fell_to_fgsm].any()  # whoever is said to have fooled it does
+    assert not (result.robust_correct & ~alone[1]).any()
+    assert not (result.robust_correct & ~alone[2]).any()
+    assert result.robust_accuracy <= min(float(part.float().mean()) for part in alone[1:])
+    assert result.to_record()["fooled_by"] == [
+        {"label": name, "fooled": int((result.fooled_by == place).sum())}
+        for place, name in enumerate(["Noise-10", "FGSM", "PGD-10 random_start False"])
+    ]
+
+
+def test_later_attacks_see_only_what_stands(trained, digits_test):
+    images, labels = digits_test.float(slice(0, 100)), digits_test.labels[:100]
+    seen = []
+
+    @dataclass(frozen=True)
+    class Watch:
+        eps: float = 0.15
+        norm: str = "Linf"
+
+        def __call__(self, model, images, labels, *, on_step=None):
+            seen.append(len(images))
+            return images
+
+    first = evaluate(trained, images, labels, FGSM(0.15))
+    result = evaluate(trained, images, labels, [FGSM(0.15), Watch()])
+    assert sum(seen) == int(first.robust_correct.sum())
+    assert result.robust_correct.equal(first.robust_correct)
+
+
+def test_attacks_of_different_budgets_are_not_one_figure():
+    net = TinyNet().eval()
+    with pytest.raises(ValueError, match="attacks must be one or more that share norm and eps"):
+        evaluate(net, *random_batch(net), [FGSM(0.1), FGSM(0.2)])
+    with pytest.raises(ValueError, match="but they have none"):
+        evaluate(net, *random_batch(net), [])
+
+
+# --- Going on ---
+
+
+@pytest.mark.parametrize("cut", range(1, 12, 2))
+def test_an_interrupted_evaluation_ends_as_a_whole_one(trained, digits_test, tmp_path, cut):
+    images, labels = digits_test.float(slice(0, 60)), digits_test.labels[:60]
+    attacks, state = [FGSM(0.1), PGD(0.1, steps=3), Noise(0.1, draws=3)], tmp_path / "state"
+    whole = evaluate(trained, images, labels, attacks, 16)
+    calls = []
+
+    def cancel(done, total):
+        calls.append(done)
+        if len(calls) == 3 * cut:
+            raise InterruptedError
+
+    with contextlib.suppress(InterruptedError):
+        evaluate(trained, images, labels, attacks, 16, state=state, on_progress=cancel)
+    spent = []
+    again = evaluate(trained, images, labels, attacks, 16, state=state, on_progress=lambda *step: spent.append(step))
+    assert again.fooled_by.equal(whole.fooled_by)
+    assert again.robust_correct.equal(whole.robust_correct)
+    assert (again.forward_passes, again.backward_passes) == (whole.forward_passes, whole.backward_passes)
+    assert not state.exists()
+
+
+def test_finished_batches_are_not_attacked_again(trained, digits_test, tmp_path):
+    images, labels, state = digits_test.float(slice(0, 64)), digits_test.labels[:64], tmp_path / "state"
+    batches = []
+
+    @dataclass(frozen=True)
+    class Breaks:
+        eps: float = 0.1
+        norm: str = "Linf"
+
+        def __call__(self, model, images, labels, *, on_step=None):
+            batches.append(len(images))
+            if len(batches) == 3:
+                raise InterruptedError
+            return images
+
+    with pytest.raises(InterruptedError):
+        evaluate(trained, images, labels, Breaks(), 16, state=state)
+    evaluate(trained, images, labels, Breaks(), 16, state=state)
+    correct = int((trained(images).argmax(1) == labels).sum())
+    assert sum(batches) == correct + 16  # the batch that was cut off came twice, no other
+
+
+@pytest.mark.parametrize("change", ["images", "labels", "weights", "attack", "batch size", "rubbish", "nothing"])
+def test_a_state_of_something_else_is_not_used(trained, digits_test, tmp_path, change):
+    images, labels, state = digits_test.float(slice(0, 32)), digits_test.labels[:32], tmp_path / "state"
+    arguments = {"model": trained, "images": images, "labels": labels, "attack": FGSM(0.1), "batch_size": 8}
+    digest = fingerprint(*arguments.values())
+    Ledger(digest, [0] * 32, attack=1).save(state)  # claims that everything was fooled
+    other = copy.deepcopy(trained)
+    other.head.bias.data += 0.01
+    arguments |= {
+        "images": {"images": images.flip(0)},
+        "labels": {"labels": torch.cat([(labels[:1] + 1) % 10, labels[1:]])},
+        "weights": {"model": other},
+        "attack": {"attack": FGSM(0.11)},
+        "batch size": {"batch_size": 9},
+    }.get(change, {})
+    if change == "rubbish":
+        state.write_text('{"fingerprint": 3')
+    result = evaluate(**arguments, state=state)
+    assert (result.robust_accuracy == 0) == (change == "nothing")  # only its own evaluation believes it
 
 
 def test_the_record_is_json_with_every_setting():
@@ -135,6 +273,10 @@ def test_the_record_is_json_with_every_setting():
     assert record["settings"]["restarts"] == 2
     assert record["settings"].keys() >= {"alpha", "loss", "random_start", "targeted", "seed", "early_stop"}
     assert record["robust_interval"] == list(result.robust_interval)
+    assert record["label"] == "PGD-3 restarts 2"
+    for name, flags in (("clean_correct", result.clean_correct), ("robust_correct", result.robust_correct)):
+        bits = numpy.unpackbits(numpy.frombuffer(bytes.fromhex(record[name]), "uint8"))[: record["n"]]
+        assert bits.astype(bool).tolist() == flags.tolist()
 
 
 def test_an_evaluation_of_nothing_has_no_division_by_zero():

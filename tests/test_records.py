@@ -5,7 +5,10 @@ import json
 
 import pytest
 
-from lsp_core.records import SCHEMA, RecordError, read_records, sha256, write_json, write_records
+from lsp_core.checkpoint import Card
+from lsp_core.records import SCHEMA, RecordError, done, read_records, sha256, write_json, write_records
+
+CARD = Card("model", "cnn", "digits", "standard", (1, 8, 8), ("0", "1"), (0.5,), (0.5,), config={"eps": 32 / 255})
 
 
 def entry(**changes):
@@ -39,15 +42,15 @@ def test_sha256_of_a_known_text(tmp_path):
 
 
 def test_what_is_written_comes_back_sorted(path):
-    write_records(path, "model", "digest", [entry(eps=0.2), entry(), entry(attack="FGSM")])
+    write_records(path, CARD, "digest", [entry(eps=0.2), entry(), entry(attack="FGSM")])
     found = read_records(path)
     assert (found["schema"], found["checkpoint"], found["sha256"]) == (SCHEMA, "model", "digest")
     assert [(e["attack"], e["eps"]) for e in found["evaluations"]] == [("FGSM", 0.1), ("PGD", 0.1), ("PGD", 0.2)]
 
 
 def test_an_entry_of_the_same_settings_gives_way(path):
-    write_records(path, "model", "digest", [entry()])
-    write_records(path, "model", "digest", [entry(robust_accuracy=0.3)])
+    write_records(path, CARD, "digest", [entry()])
+    write_records(path, CARD, "digest", [entry(robust_accuracy=0.3)])
     assert [e["robust_accuracy"] for e in read_records(path)["evaluations"]] == [0.3]
 
 
@@ -55,15 +58,45 @@ def test_an_entry_of_the_same_settings_gives_way(path):
     "change", [{"n": 50}, {"seed": 1}, {"dataset": "mnist"}, {"settings": {"eps": 0.1, "steps": 40}}, {"norm": "L2"}]
 )
 def test_an_entry_of_other_settings_stays(path, change):
-    write_records(path, "model", "digest", [entry()])
-    write_records(path, "model", "digest", [entry(**change)])
+    write_records(path, CARD, "digest", [entry()])
+    write_records(path, CARD, "digest", [entry(**change)])
     assert len(read_records(path)["evaluations"]) == 2
 
 
 def test_entries_of_other_weights_are_dropped(path):
-    write_records(path, "model", "digest", [entry()])
-    write_records(path, "model", "another digest", [entry(n=50)])
+    write_records(path, CARD, "digest", [entry()])
+    write_records(path, CARD, "another digest", [entry(n=50)])
     assert [e["n"] for e in read_records(path)["evaluations"]] == [50]
+
+
+def test_what_is_done_is_known_by_weights_images_and_settings(path):
+    assert not done(path, "digest", entry())
+    write_records(path, CARD, "digest", [entry()])
+    assert done(path, "digest", entry(robust_accuracy=0.1, seconds=9.0))
+    assert not done(path, "another digest", entry())
+    for change in ({"n": 50}, {"seed": 1}, {"settings": {"eps": 0.2}}, {"attack": "FGSM"}):
+        assert not done(path, "digest", entry(**change))
+
+
+def test_the_card_for_robustbench(path):
+    strong = {"attack": "AutoAttack", "eps": 32 / 255, "robust_accuracy": 0.3125, "n": 80}
+    write_records(path, CARD, "digest", [entry()])
+    assert read_records(path)["robustbench"] == {
+        "name": "model",
+        "dataset": "digits",
+        "architecture": "cnn",
+        "threat_model": "Linf",
+        "eps": "32/255",
+        "clean_acc": "90.00",
+        "autoattack_acc": None,
+        "n_examples": None,
+        "number_forward_passes": 1,
+        "additional_data": False,
+    }
+    elsewhere = entry(**strong) | {"eps": 0.2, "n": 500}
+    write_records(path, CARD, "digest", [entry(**strong), entry(**strong, norm="L2"), elsewhere])
+    found = read_records(path)["robustbench"]
+    assert (found["autoattack_acc"], found["n_examples"]) == ("31.25", 80)
 
 
 BAD = {
@@ -90,7 +123,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path, kind):
         read_records(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(RecordError):
-        write_records(path, "model", "digest", [entry()])
+        write_records(path, CARD, "digest", [entry()])
     assert path.read_text() == BAD[kind]
 
 

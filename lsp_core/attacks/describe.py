@@ -13,7 +13,7 @@ USUAL = {"restarts": 1, "targeted": False, "random_start": True, "momentum": 0.0
 
 
 def settings(attack: Any) -> Record:
-    """Return every field of an attack for JSON; attacks inside it as records, a model as the name of its class."""
+    """Return every field of an attack for JSON; attacks inside it with their class, a model as the name of its."""
     fields = dataclasses.fields(attack) if dataclasses.is_dataclass(attack) else ()
     return {own.name: _plain(getattr(attack, own.name)) for own in fields}
 
@@ -24,7 +24,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
-        return {"attack": type(value).__name__, **settings(value)}
+        return {"class": type(value).__name__, **settings(value)}
     return value
 
 

@@ -58,7 +58,8 @@ class Pursuit:
                 slope = slope.nan_to_num(0.0)
         logits, fooled = logits.detach(), goal.fooled(logits)
         if self.half and fooled.any():
-            logits[fooled], fooled[fooled.clone()] = self._confirm(current, goal, fooled)
+            logits[fooled], sure = self._confirm(current, goal, fooled)
+            fooled = fooled.masked_scatter(fooled, sure)
         return View(logits, value.detach(), slope, fooled)
 
     def _confirm(self, current: Tensor, goal: Goal, fooled: Tensor) -> tuple[Tensor, Tensor]:

@@ -81,8 +81,9 @@ def evaluate(
         "n": len(subject.labels),
     }
     digest = records.sha256(checkpoint)
-    table = Table("attack", "eps", "clean", "robust", "95 % interval", "n", "passes", "s")
-    table.title = f"{subject.card.name} on {subject.data.name} test"
+    table = Table("attack", title=f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}")
+    for column in ("eps", "clean", "robust", "95 % interval", "passes", "s"):
+        table.add_column(column, no_wrap=True)
     standing: dict[float, Tensor] = {}
     for attack in line_up:
         key = {**about, "attack": type(attack).__name__, "settings": settings(attack)}
@@ -98,7 +99,7 @@ def evaluate(
     for radius, robust in standing.items() if "," in attacks else ():
         low, high = wilson_interval(int(robust.sum()), len(robust))
         share = f"{robust.float().mean():.1%}"
-        table.add_row("worst of these", show_eps(radius), "", share, f"{low:.1%} to {high:.1%}", str(len(robust)))
+        table.add_row("worst of these", show_eps(radius), "", share, f"{low:.1%} to {high:.1%}")
     console.print(table)
 
 
@@ -120,12 +121,11 @@ def cells(result: Evaluation) -> list[str]:
     """Write an evaluation as a row of the table."""
     low, high = result.robust_interval
     return [
-        f"{label(result.attack)} {result.attack.norm}",
+        label(result.attack),
         show_eps(result.attack.eps),
         f"{result.clean_accuracy:.1%}",
         f"{result.robust_accuracy:.1%}",
         f"{low:.1%} to {high:.1%}",
-        str(result.n),
         f"{result.forward_passes + result.backward_passes:,}",
         f"{result.seconds:.1f}",
     ]

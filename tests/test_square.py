@@ -220,3 +220,48 @@ def test_without_progress_the_start_is_returned(norm):
     images, labels = torch.full((2, 1, 8, 8), 0.5), torch.zeros(2, dtype=torch.int64)
     begun = Square(0.1, 1, norm)(Stubborn().eval(), images, labels)
     assert Square(0.1, 40, norm)(Stubborn().eval(), images, labels).equal(begun)
+
+
+# --- The authors' library ---
+
+
+def robust_share(make, images, labels, model):
+    """The share that stands, over two seeds: one seed differs from the next by two points or so."""
+    with torch.random.fork_rng():
+        runs = [make(seed)(images, labels) for seed in (0, 1)]
+    return sum((model(run).argmax(1) == labels).float().mean().item() for run in runs) / 2
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("Linf", 32 / 255), ("L2", 0.9)])
+def test_is_as_strong_as_the_library_and_stronger_where_its_windows_end_early(norm, eps, trained, digits_test):
+    # The library draws a window's place below height - side, never at it, so that its squares do not reach the last row
+    # and column: an eighth of an 8x8 image. With that mended, or with a row and column to spare, both are alike.
+    square = pytest.importorskip("pyautoattack.square", reason="pyautoattack is not installed.")
+    images, labels = digits_test.float(slice(0, 150)), digits_test.labels[:150]
+
+    class Mended(square.SquareAttack):
+        def random_int(self, low=0, high=1, shape=(1,)):
+            return super().random_int(low, high + 1, shape)
+
+    class Cropped(torch.nn.Module):
+        def forward(self, padded):
+            return trained(padded[:, :, :8, :8])
+
+    def shares(model, images, *kinds):
+        def own(seed):
+            return lambda images, labels: Square(eps, 250, norm, seed=seed)(model, images, labels)
+
+        def theirs(kind):  # which counts its start as no query
+            settings = {"norm": norm, "eps": eps, "n_queries": 249, "resc_schedule": False}
+            return lambda seed: kind(model, seed=seed, **settings).perturb
+
+        return [robust_share(make, images, labels, model) for make in (own, *map(theirs, kinds))]
+
+    ours, library, mended = shares(trained, images, square.SquareAttack, Mended)
+    assert 0.05 < ours < 0.9
+    assert ours <= library + 0.005
+    assert ours == pytest.approx(mended, abs=0.04)
+    assert library - mended > 0.05
+    ours, spared = shares(Cropped().eval(), functional.pad(images, (0, 1, 0, 1)), square.SquareAttack)
+    assert ours == pytest.approx(spared, abs=0.04)
+    assert spared < library

@@ -11,7 +11,7 @@ A file holds ``schema``, ``checkpoint`` (its name), ``sha256`` (of the weights f
   hexadecimal digits of packed bits (``numpy.unpackbits(numpy.frombuffer(bytes.fromhex(text), "uint8"))[:n]``);
 * ``fooled_by``: for each attack in the sequence its ``label`` and how many examples it ``fooled``;
 * ``forward_passes`` and ``backward_passes``: images that the attacks sent through the model, and gradients they took;
-* ``seconds`` (wall time), ``device``, ``versions``, ``date``.
+* ``seconds`` (wall time), ``batch_size``, ``device``, ``versions``, ``date``.
 
 Entries that older versions wrote have no ``label``, passes or results per example. ``robustbench`` holds what
 RobustBench's model cards hold, under their names and in their units (percent as text), at the radius that the

@@ -16,6 +16,9 @@ from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Norm, OnStep
 
 
+BATCH = 256  # the library's runs regroup the survivors in batches of this size
+
+
 @dataclass(frozen=True)
 class AutoAttack:
     """The standard ensemble: APGD-CE, APGD-T, FAB-T and Square with 5,000 queries, each on the survivors.
@@ -70,7 +73,7 @@ class AutoAttack:
             targets = min(referee.fab.n_target_classes, classes - 1)  # it looks for nine, there or not
             referee.fab.n_target_classes = referee.apgd_targeted.n_target_classes = targets
             # It shapes images in ways that only the usual memory layout allows.
-            found = referee.run_standard_evaluation(pursuit.images.contiguous(), labels, batch_size=len(images))[0]
+            found = referee.run_standard_evaluation(pursuit.images.contiguous(), labels, batch_size=BATCH)[0]
         found = found.detach()
         pursuit.put(found, pursuit.view(found, gradient=False).logits)
         pursuit.report(0, 1)

@@ -29,14 +29,17 @@ def at_least(k: int, n: int, rate: float) -> float:
     return min(1.0, math.fsum(terms))
 
 
-def judge(k: int, n: int, rate: float) -> Status:
+def judge(k: int, n: int, rate: float, *, fail_rate: float | None = None) -> Status:
     """Return the status of ``k`` images out of ``n`` where a share ``rate`` would be fine.
+
+    ``fail_rate`` is a higher share that has to be passed for a failure.
 
     >>> [judge(k, 128, 0.002) for k in (1, 2, 4)]
     ['pass', 'warn', 'fail']
     """
-    chance = at_least(k, n, rate)
-    return "fail" if chance < FAIL_BELOW else "warn" if chance < WARN_BELOW else "pass"
+    if at_least(k, n, rate if fail_rate is None else fail_rate) < FAIL_BELOW:
+        return "fail"
+    return "warn" if at_least(k, n, rate) < WARN_BELOW else "pass"
 
 
 def limit(points: float) -> str:

@@ -11,6 +11,7 @@ from lsp_core.audit.report import Finding
 
 LAST_STEPS, STILL_MOVING = 10, 0.05
 SLIPPED = 0.05
+MASKED = 0.05
 
 
 def convergence(probe: Probe) -> Finding:
@@ -77,14 +78,18 @@ def restarts(probe: Probe) -> Finding:
 
 
 def losses(probe: Probe) -> Finding:
-    """Cross-entropy must do nearly as well as losses that do not care for the scale of the logits."""
+    """Cross-entropy must do nearly as well as losses that do not care for the scale of the logits.
+
+    Adversarially trained networks that nobody suspects lie 3 to 5 points apart (PGD-AT and TRADES, PGD-20 against
+    AutoAttack), those that mask some of it at 7 and more (MART, AT_HE): so more than 3 is a warning, more than 5 fails.
+    """
     counts = {loss: probe.run(attack).correct for loss, attack in probe.untargeted().items()}
     name = min((loss for loss in counts if loss != "ce"), key=lambda key: counts[key])
     gap = counts["ce"] - counts[name]
     return Finding(
-        judge(gap, probe.n, 0.03),
+        judge(gap, probe.n, 0.03, fail_rate=MASKED),
         f"PGD on cross-entropy leaves {counts['ce'] / probe.n:.1%}, on the {name} loss {counts[name] / probe.n:.1%}.",
-        f"a loss that ignores the scale of the logits gains {limit(3)}",
+        f"a loss that ignores the scale of the logits gains {limit(3)}; fail only above {100 * MASKED:g} points",
         {loss: count / probe.n for loss, count in counts.items()},
     )
 

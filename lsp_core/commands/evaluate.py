@@ -94,7 +94,12 @@ def evaluate(
         table.add_row(*cells(result))
         standing[attack.eps] = result.robust_correct & standing.get(attack.eps, result.robust_correct)
         if json_path:
-            where = {"device": subject.images.device.type, "versions": versions(), "date": today()}
+            where = {
+                "batch_size": batch_size,
+                "device": subject.images.device.type,
+                "versions": versions(),
+                "date": today(),
+            }
             records.write_records(json_path, subject.card, digest, [{**about, **result.to_record(), **where}])
     for radius, robust in standing.items() if "," in attacks else ():
         low, high = wilson_interval(int(robust.sum()), len(robust))

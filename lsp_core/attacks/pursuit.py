@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ class Pursuit:
         goal, slope = self.goal.at(self.rows), None
         with torch.set_grad_enabled(gradient):
             asked = current.detach().requires_grad_(gradient)
-            with torch.autocast(current.device.type, torch.bfloat16, enabled=self.half):
+            with self._precision():
                 logits = self.model(asked).to(current.dtype)
             check_logits(logits, goal.labels)
             value = goal.value(logits)
@@ -61,6 +62,10 @@ class Pursuit:
             logits[fooled], sure = self._confirm(current, goal, fooled)
             fooled = fooled.masked_scatter(fooled, sure)
         return View(logits, value.detach(), slope, fooled)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        # What the caller has set, as mixed-precision training does, stays as it is.
+        return torch.autocast(self.images.device.type, torch.bfloat16) if self.half else nullcontext()
 
     def _confirm(self, current: Tensor, goal: Goal, fooled: Tensor) -> tuple[Tensor, Tensor]:
         """Ask again in full precision: half of it may find the way, but decides nothing."""

@@ -6,17 +6,18 @@ samples and the points of the eps-ball around it. Each structure term says in it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from lsp_core.terms import TERMS, unit
 from lsp_core.types import pick
 
 Vicinity = Literal["noise", "adversarial"]
+Part = Literal["both", "ball", "neighbors"]
+PARTS = {"both": "images and points", "ball": "points of the eps-ball alone", "neighbors": "images alone"}
 VICINITIES = {"noise": "uniform noise in the eps-ball", "adversarial": "the objective's own adversarial example"}
 
 
@@ -29,8 +30,9 @@ class LSP:
         weight: factor of the term in the training loss (``__call__`` returns the term itself).
         vicinity: which point of the eps-ball stands for it: see ``VICINITIES``.
         eps: radius of the noise ball, in pixel units.
-        k: the k-th nearest image sets the local bandwidth of ``distribution``.
+        k: how many nearest images count; the k-th sets the local bandwidth.
         temperature: scale of squared embedding distances in ``distribution``.
+        part: whose neighbourhood is kept: see ``PARTS``. ``vicinity`` knows the ball alone.
         unit_length: measure embeddings at unit length, so that shrinking them gains nothing.
         warmup: share of the training over which the weight rises from 0.
     """
@@ -41,12 +43,16 @@ class LSP:
     eps: float = 0.3
     k: int = 8
     temperature: float = 0.1
+    part: Part = "both"
     unit_length: bool = True
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
         pick("structure term", self.term, TERMS)
         pick("vicinity", self.vicinity, VICINITIES)
+        pick("part", self.part, PARTS)
+        if self.term == "vicinity" and self.part == "neighbors":
+            raise ValueError("part is neighbors, but the term vicinity knows only the ball: choose another term.")
         for name in ("weight", "eps", "warmup"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be 0 or more.")
@@ -76,55 +82,8 @@ class LSP:
                 f"eps-ball points {tuple(vic_images.shape)} and {tuple(vic_features.shape)}: all must match row by row."
             )
         if self.unit_length:
-            features, vic_features = _unit(features), _unit(vic_features)
-        return TERMS[self.term](self, images, features, vic_images, vic_features)
-
-
-def vicinity(_lsp: LSP, _images: Tensor, features: Tensor, _vic_images: Tensor, vic_features: Tensor) -> Tensor:
-    """Keep x and a point of its eps-ball together: the mean squared distance of their embeddings.
-
-    Our reading; a relative of stability training (Zheng et al. 2016).
-    """
-    return (features - vic_features).square().sum(1).mean()
-
-
-def distribution(lsp: LSP, images: Tensor, features: Tensor, _vic_images: Tensor, vic_features: Tensor) -> Tensor:
-    """Keep the neighbourhood distribution: mean of KL(p_i || q_i) + KL(p_i || q'_i) over the batch.
-
-    p(j|i) is the softmax of -|x_i - x_j|^2 / (2 s_i^2) over the other images, with s_i the distance to the k-th
-    nearest; q(j|i) the softmax of -|z_i - z_j|^2 / temperature; q'(j|i) the same with the embedding of the eps-ball
-    point of i in the place of z_i, so that a point of the ball keeps the neighbourhood of its centre.
-
-    Our reading; a relative of stochastic neighbour embedding (Hinton and Roweis 2002).
-    """
-    count = len(images)
-    if count < 3:
-        return features.sum() * 0  # with one possible neighbour every distribution is the same
-    others = ~torch.eye(count, dtype=torch.bool, device=images.device)
-    with torch.no_grad():
-        squared = _squared_distances(images.flatten(1), images.flatten(1))[others].view(count, count - 1)
-        bandwidth = squared.kthvalue(min(lsp.k, count - 1), dim=1, keepdim=True).values.clamp_min(1e-6)
-        log_p = functional.log_softmax(-squared / (2 * bandwidth), dim=1)
-    divergence = torch.zeros((), dtype=features.dtype, device=features.device)
-    for anchors in (features, vic_features):
-        logits = -_squared_distances(anchors, features)[others].view(count, count - 1) / lsp.temperature
-        log_q = functional.log_softmax(logits, dim=1)
-        divergence = divergence + functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
-    return divergence
-
-
-def _unit(features: Tensor) -> Tensor:
-    # The constant bounds the gradient where an embedding is zero.
-    return features * (features.square().sum(1, keepdim=True) + 1e-6).rsqrt()
-
-
-def _squared_distances(rows: Tensor, columns: Tensor) -> Tensor:
-    # The squared form has a gradient everywhere, also between duplicates, where the distance itself has none.
-    squared = rows.square().sum(1)[:, None] + columns.square().sum(1)[None] - 2 * rows @ columns.T
-    return squared.clamp_min(0)
-
-
-TERMS: dict[str, Callable[[LSP, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "vicinity": vicinity,
-    "distribution": distribution,
-}
+            features, vic_features = unit(features), unit(vic_features)
+        anchors = {"ball": [vic_features], "neighbors": [features], "both": [features, vic_features]}[self.part]
+        if self.term == "vicinity":
+            anchors = [vic_features]  # an image is where it is
+        return TERMS[self.term](images, features, anchors, self.k, self.temperature)

@@ -5,8 +5,10 @@ import math
 
 import pytest
 import torch
+from sklearn.manifold._locally_linear import barycenter_weights
 
-from lsp_core.lsp import LSP, TERMS, VICINITIES
+from lsp_core.lsp import LSP, PARTS, VICINITIES
+from lsp_core.terms import TERMS, barycentre, nearest
 
 EVERY = [pytest.param(term, vicinity, id=f"{term}-{vicinity}") for term in TERMS for vicinity in VICINITIES]
 
@@ -218,6 +220,67 @@ def test_distribution_is_zero_for_an_embedding_that_keeps_all_proportions():
     assert lsp(pictures, images.flip(1) * 2, pictures, images) > 0.01
 
 
+def slow_laplacian(lsp, images, features, near):
+    x, count, total = images.flatten(1), len(images), 0.0
+    for i in range(count):
+        squared = sorted((float(((x[i] - x[j]) ** 2).sum()), j) for j in range(count) if j != i)[: lsp.k]
+        heat = [math.exp(-distance / (2 * squared[-1][0])) for distance, _ in squared]
+        for anchor in (features[i], near[i]):
+            for weight, (_, j) in zip(heat, squared, strict=True):
+                total += weight / sum(heat) * float(((anchor - features[j]) ** 2).sum()) / count
+    return total
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_laplacian_equals_a_slow_loop(k):
+    lsp = LSP("laplacian", k=k, unit_length=False)
+    images, features, nearby, near = batch(7)
+    value = lsp(images, features, nearby, near).item()
+    assert value == pytest.approx(slow_laplacian(lsp, images, features, near), rel=1e-9)
+
+
+def test_laplacian_by_hand():
+    # Images 0, 1, 3 on a line, k = 1: the nearest of 0 is 1, of 1 is 0, of 3 is 1; one neighbour has all the weight.
+    images = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64).view(3, 1, 1, 1) / 3
+    features = torch.tensor([[0.0], [1.0], [5.0]], dtype=torch.float64)
+    near = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    lsp = LSP("laplacian", k=1, unit_length=False)
+    assert lsp(images, features, images, near).item() == pytest.approx((1 + 1 + 16) / 3 + (1 + 1 + 1) / 3)
+    ball = dataclasses.replace(lsp, part="ball")
+    assert ball(images, features, images, near).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_reconstruction_has_the_weights_of_scikit_learn(k):
+    images, features, nearby, near = batch(9)
+    rows, places = images.flatten(1), nearest(images, k)[1]
+    expected = barycenter_weights(rows.numpy(), rows.numpy(), places.numpy(), reg=1e-3)
+    weights = barycentre(rows, places)
+    torch.testing.assert_close(weights, torch.from_numpy(expected), rtol=1e-6, atol=1e-8)
+    rebuilt = torch.stack([weights[i] @ features[places[i]] for i in range(9)])
+    total = ((features - rebuilt) ** 2).sum(1).mean() + ((near - rebuilt) ** 2).sum(1).mean()
+    value = LSP("reconstruction", k=k, unit_length=False)(images, features, nearby, near)
+    torch.testing.assert_close(value, total)
+
+
+def test_reconstruction_is_zero_for_any_linear_map():
+    # Five images in a plane and an embedding that is linear in them: what rebuilds the one rebuilds the other.
+    images = torch.rand(5, 1, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    features = images.flatten(1) @ torch.tensor([[2.0, -1.0, 0.5], [0.3, 1.0, 4.0]], dtype=torch.float64)
+    lsp = LSP("reconstruction", k=3, unit_length=False)
+    assert lsp(images, features, images, features) < 0.005  # the ridge
+    assert lsp(images, features.flip(0), images, features.flip(0)) > 0.1
+
+
+@pytest.mark.parametrize("term", ["distribution", "laplacian", "reconstruction"])
+def test_both_parts_are_the_sum_of_each(term):
+    parts = {part: LSP(term, part=part)(*batch()) for part in PARTS}
+    torch.testing.assert_close(parts["both"], parts["ball"] + parts["neighbors"])
+    images, features, nearby, near = batch()
+    assert LSP(term, part="neighbors")(images, features, nearby, near * 0 + 1) == parts["neighbors"]
+    assert LSP(term, part="ball")(images, features, nearby, near * 0 + 1) != parts["ball"]
+
+
 # --- The noise ball and the settings ---
 
 
@@ -246,6 +309,8 @@ def test_sample_fills_the_ball_within_the_range():
         ({"warmup": 2.0}, "they must be 1 or less"),
         ({"k": 0}, "k is 0"),
         ({"temperature": 0.0}, "temperature 0"),
+        ({"part": "half"}, "unknown part 'half': choose one of both, ball, neighbors"),
+        ({"part": "neighbors"}, "the term vicinity knows only the ball"),
     ],
 )
 def test_settings_that_cannot_be_meant_raise(settings, message):

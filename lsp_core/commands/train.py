@@ -14,12 +14,13 @@ from tqdm import tqdm
 from lsp_core import records
 from lsp_core.commands.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
 from lsp_core.data import load_dataset
-from lsp_core.lsp import TERMS, VICINITIES
+from lsp_core.lsp import VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.recipes import recipe
 from lsp_core.sources import DATASETS
+from lsp_core.terms import TERMS
 from lsp_core.training import EpochLog, Trainer
 from lsp_core.types import Record
 

@@ -111,13 +111,14 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
     """
     pick("objective", objective, OBJECTIVES)
     like = dataset if dataset in SHARED else "mnist" if data.image_shape[0] == 1 else "cifar10"
-    settings: Record = {**SHARED[like], **OWN.get((like, objective), {}), "objective": objective}
+    kin = "pgd-at" if OBJECTIVES[objective](1).crafts else "standard"  # all that train on examples share a recipe
+    settings: Record = {**SHARED[like], **OWN.get((like, kin), {}), "objective": objective}
     if like != dataset:
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
         own_eps = {"weight": 50.0, "vicinity": "adversarial", "eps": settings["eps"]}
-        default: Record = STRUCTURE.get((like, objective), own_eps)
+        default: Record = STRUCTURE.get((like, kin), own_eps)
         given = {key: value for key, value in lsp.items() if value is not None}
         settings["lsp"] = LSP(**{**default, **given})
         if "eps" in given and settings["lsp"].vicinity == "adversarial":

@@ -1,5 +1,7 @@
 """Objectives: what they craft, what they minimise, and that they leave a model as training needs it."""
 
+import math
+
 import pytest
 import torch
 from conftest import TinyNet, random_batch
@@ -29,6 +31,48 @@ def test_adversarial_training_minimises_cross_entropy_of_adversarial_logits_only
     expected = functional.cross_entropy(LOGITS, LABELS)
     torch.testing.assert_close(objective.loss(LOGITS * 9, LOGITS, LABELS), expected)
     torch.testing.assert_close(objective.loss(None, LOGITS, LABELS), expected)
+
+
+def test_trades_by_hand():
+    # Clean: p = (0.8, 0.2), under attack q = (0.5, 0.5). KL(p || q) = 0.8 log 1.6 + 0.2 log 0.4.
+    clean, adversarial = torch.tensor([[math.log(4), 0.0]]), torch.zeros(1, 2)
+    divergence = 0.8 * math.log(1.6) + 0.2 * math.log(0.4)
+    loss = OBJECTIVES["trades"](7).loss(clean, adversarial, torch.tensor([0]))
+    assert loss.item() == pytest.approx(-math.log(0.8) + 6 * divergence, rel=1e-6)
+
+
+def test_trades_pulls_at_both_sides():
+    clean = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    adversarial = torch.tensor([[0.0, 0.5]], requires_grad=True)
+    trades = OBJECTIVES["trades"](7)
+    trades.loss(clean, adversarial, torch.tensor([0])).backward()
+    alone = torch.autograd.grad(functional.cross_entropy(clean, torch.tensor([0])), clean)[0]
+    assert adversarial.grad.abs().min() > 0
+    assert (clean.grad - alone).abs().min() > 0.1  # the divergence moves the clean side, too
+
+
+def test_mart_by_hand():
+    # Label 0. Clean p = (0.8, 0.2, 0), under attack q = (0.25, 0.5, 0.25): the rival has 0.5.
+    clean, adversarial = torch.tensor([[0.8, 0.2, 1e-30]]).log(), torch.tensor([[0.25, 0.5, 0.25]]).log()
+    divergence = 0.8 * math.log(0.8 / 0.25) + 0.2 * math.log(0.2 / 0.5)
+    expected = -math.log(0.25) - math.log(0.5001) + 5 * divergence * (1 - 0.8)
+    loss = OBJECTIVES["mart"](7).loss(clean, adversarial, torch.tensor([0]))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_crafts_with_its_own_attack(net):
+    images, labels = random_batch(net)
+    eps, seed = 0.1, 5
+    attacks = {
+        "trades": PGD(eps, steps=3, loss="kl", early_stop=False, seed=seed),
+        "mart": PGD(eps, steps=3, early_stop=False, seed=seed),
+        "fast-at": PGD(eps, alpha=1.25 * eps, steps=1, early_stop=False, seed=seed),
+    }
+    for name, attack in attacks.items():
+        crafted = OBJECTIVES[name](3).craft(net, images, labels, eps, seed)
+        assert net.training
+        assert crafted.equal(attack(net.eval(), images, labels)), name
+        net.train()
 
 
 def test_standard_crafts_nothing(net):

@@ -15,7 +15,6 @@ from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Norm, OnStep
 
-
 BATCH = 256  # the library's runs regroup the survivors in batches of this size
 
 

@@ -40,6 +40,7 @@ def test_the_first_draw_that_fools_is_kept_and_costs_nothing_more():
     adversarial = Noise(0.1, draws=6)(model, images, labels, on_step=steps.append)
     guesses = torch.stack([step.logits.argmax(1) for step in steps])
     assert (guesses[1:] >= guesses[:-1]).all()  # once fooled, always fooled
+    assert all((step.images - images).abs().amax() <= 0.1 + 1e-6 for step in steps)  # the draw of its own image
     standing = [int((row == 0).sum()) for row in guesses]
     assert model.forwards == [200, *standing[:-1]]
     assert not model.backwards

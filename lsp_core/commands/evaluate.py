@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lsp_core import records
+from lsp_core.attacks import Ensemble
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.named import NAMED, parse_attack
 from lsp_core.checkpoint import load_checkpoint
@@ -68,39 +70,23 @@ def evaluate(
     chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
     if source is not None:
         chosen["source"] = source.stem, load_checkpoint(source, subject.images.device)[0]
+    radii = [parse_eps(part) for part in eps.split(",")] if eps else [float(subject.card.config.get("eps", 8 / 255))]
     line_up = [
-        parse_attack(text, parse_eps(radius), norm, seed, **chosen)
-        for radius in (eps.split(",") if eps else [str(subject.card.config.get("eps", 8 / 255))])
-        for text in attacks.split(",")
+        (name, parse_attack(name, radius, norm, seed, **chosen)) for radius in radii for name in attacks.split(",")
     ]
-    about = {
-        "dataset": subject.data.name,
-        "split": subject.data.split,
-        "seed": seed,
-        "norm": norm,
-        "n": len(subject.labels),
-    }
-    digest = records.sha256(checkpoint)
+    shelf = Shelf(json_path, subject, records.sha256(checkpoint), seed, batch_size)
     table = Table("attack", title=f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}")
     for column in ("eps", "clean", "robust", "95 % interval", "passes", "s"):
         table.add_column(column, no_wrap=True)
     standing: dict[float, Tensor] = {}
-    for attack in line_up:
-        key = {**about, "attack": type(attack).__name__, "settings": settings(attack)}
-        if resume and json_path and records.done(json_path, digest, key):
+    for name, attack in line_up:
+        if resume and shelf.holds(attack):
             console.print(f"{label(attack)} at {show_eps(attack.eps)}: done before")
             continue
-        result = run(subject, attack, batch_size, json_path)
-        table.add_row(*cells(result))
+        result = run(subject, attack, batch_size, shelf.state)
+        table.add_row(name.strip() if isinstance(attack, Ensemble) else label(attack), *cells(result))
         standing[attack.eps] = result.robust_correct & standing.get(attack.eps, result.robust_correct)
-        if json_path:
-            where = {
-                "batch_size": batch_size,
-                "device": subject.images.device.type,
-                "versions": versions(),
-                "date": today(),
-            }
-            records.write_records(json_path, subject.card, digest, [{**about, **result.to_record(), **where}])
+        shelf.add(result)
     for radius, robust in standing.items() if "," in attacks else ():
         low, high = wilson_interval(int(robust.sum()), len(robust))
         share = f"{robust.float().mean():.1%}"
@@ -108,9 +94,40 @@ def evaluate(
     console.print(table)
 
 
-def run(subject: Subject, attack: Attack, batch_size: int, json_path: Path | None) -> Evaluation:
-    """Evaluate one attack under a progress bar, with its state in a file beside the JSON."""
-    state = json_path.with_name(f"{json_path.name}.state") if json_path else None
+@dataclass(frozen=True)
+class Shelf:
+    """The JSON file that takes each result as soon as it is there, or none."""
+
+    path: Path | None
+    subject: Subject
+    digest: str
+    seed: int
+    batch_size: int
+
+    @property
+    def state(self) -> Path | None:
+        """Where a running evaluation keeps what it has done so far."""
+        return self.path.with_name(f"{self.path.name}.state") if self.path else None
+
+    def holds(self, attack: Attack) -> bool:
+        """Whether the result of an attack is there."""
+        own = {"attack": type(attack).__name__, "norm": attack.norm, "settings": settings(attack)}
+        return self.path is not None and records.done(self.path, self.digest, {**self._images(), **own})
+
+    def add(self, result: Evaluation) -> None:
+        """Write a result down."""
+        if self.path is not None:
+            made = {"batch_size": self.batch_size, "device": self.subject.images.device.type, "versions": versions()}
+            entry = {**self._images(), **result.to_record(), **made, "date": today()}
+            records.write_records(self.path, self.subject.card, self.digest, [entry])
+
+    def _images(self) -> Record:
+        data = self.subject.data
+        return {"dataset": data.name, "split": data.split, "seed": self.seed, "n": len(self.subject.labels)}
+
+
+def run(subject: Subject, attack: Attack, batch_size: int, state: Path | None) -> Evaluation:
+    """Evaluate one attack under a progress bar."""
     with tqdm(total=1, unit="pass", unit_scale=True, leave=False, desc=label(attack)[:40]) as bar:
 
         def on_progress(done: int, total: int) -> None:
@@ -123,10 +140,9 @@ def run(subject: Subject, attack: Attack, batch_size: int, json_path: Path | Non
 
 
 def cells(result: Evaluation) -> list[str]:
-    """Write an evaluation as a row of the table."""
+    """Write an evaluation as the figures of a row."""
     low, high = result.robust_interval
     return [
-        label(result.attack),
         show_eps(result.attack.eps),
         f"{result.clean_accuracy:.1%}",
         f"{result.robust_accuracy:.1%}",

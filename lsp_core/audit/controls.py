@@ -16,7 +16,7 @@ from lsp_core.audit.report import Finding
 IMAGES = 32
 
 
-class Wrapper(nn.Module):
+class Wrapped(nn.Module):
     """A model with something in front of it or behind it; in the mode that the model is in."""
 
     def __init__(self, model: nn.Module):
@@ -24,8 +24,13 @@ class Wrapper(nn.Module):
         self.model = model
         self.training = model.training  # not train(): that would reach into the model
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what the model returns."""
+        logits: Tensor = self.model(images)
+        return logits
 
-class ScaledLogits(Wrapper):
+
+class ScaledLogits(Wrapped):
     """Logits times a factor: the classes stay, but the cross-entropy and its gradient vanish in float32."""
 
     def __init__(self, model: nn.Module, factor: float = 1000.0):
@@ -38,7 +43,7 @@ class ScaledLogits(Wrapper):
         return logits
 
 
-class Quantized(Wrapper):
+class Quantized(Wrapped):
     """Pixels rounded to a few levels, whose derivative is zero everywhere."""
 
     def __init__(self, model: nn.Module, levels: int = 8):
@@ -51,7 +56,7 @@ class Quantized(Wrapper):
         return logits
 
 
-class Thermometer(Wrapper):
+class Thermometer(Wrapped):
     """Pixels as bits, one per level that they exceed (Buckman et al. 2018), averaged for a model that wants pixels.
 
     A comparison has no derivative at all, so autograd finds no path from the logits to the pixels.
@@ -69,7 +74,7 @@ class Thermometer(Wrapper):
         return logits
 
 
-class RandomResize(Wrapper):
+class RandomResize(Wrapped):
     """Images shrunk by a random amount and put at a random place on black (Xie et al. 2018).
 
     It draws from a generator of its own, one draw a batch.
@@ -94,7 +99,7 @@ class RandomResize(Wrapper):
         return int(torch.randint(end, (), generator=self.generator).item())
 
 
-class SoftmaxOutputs(Wrapper):
+class SoftmaxOutputs(Wrapped):
     """Probabilities in the place of logits."""
 
     def forward(self, images: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ class Plan:
     radii: int  # between eps and the radius that holds a grey image
 
 
-QUICK = Plan("quick", 20, (10, 20, 40), (1, 3, 5), 10, 100, 3, 15, 500, 50, 2)
+QUICK = Plan("quick", 20, (15, 30, 60), (1, 3, 5), 10, 100, 3, 15, 500, 50, 2)
 FULL = Plan("full", 50, (10, 20, 50, 100), (1, 5, 10), 20, 100, 9, 50, 5000, 100, 5)
 
 

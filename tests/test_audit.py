@@ -55,7 +55,7 @@ MASKED = {
 
 @pytest.mark.parametrize("name", MASKED)
 def test_networks_that_mask_are_flagged_for_the_right_reason(name, digits_test):
-    model, x, y, eps = shipped("digits-cnn-standard", 96, digits_test)
+    model, x, y, eps = shipped("digits-cnn-standard", 64, digits_test)
     twin = shipped("digits-cnn-standard-lsp", 1, digits_test)[0]
     report = lsp_core.audit(getattr(controls, name)(model), x, y, eps, twin=twin)
     flagged = {*report.named("fail"), *report.named("warn")}

@@ -4,7 +4,8 @@ It holds ``schema``, ``n``, ``seed``, ``eps`` (pixel units), ``norm``, ``form`` 
 ``clean_accuracy`` and ``robust_accuracy`` (fractions; the second is the worst case of all white-box runs, per example)
 with their Wilson 95 % ``…_interval``, ``attacks`` (names of the runs behind it), ``seconds``, ``verdict``, ``checks``,
 a list of ``name``, ``status`` ("pass", "warn", "fail"), ``evidence`` (a sentence for people), ``figures`` (numbers by
-name), ``threshold`` (a sentence) and ``source``, and ``left_out``, a list of ``name`` and ``reason``.
+name), ``threshold`` (a sentence) and ``source``, and ``left_out``, a list of ``name`` and ``reason``. The command adds
+``checkpoint`` (its name), ``sha256`` (of the weights file), ``dataset``, ``split``, ``device``, ``versions``, ``date``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.audits import SUFFIX, Audited, AuditError, read_audit
 from lsp_core import Card, ImageDataset, evaluate, load_checkpoint, load_dataset
 from lsp_core.attacks import PGD
 from lsp_core.case import embed
@@ -208,7 +209,8 @@ def saliency_maps(
 
 def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
     """Return the evaluations beside the checkpoints by name, and a sentence for each file that holds none."""
-    return _evaluations(str(folder()), _states("*.json"), _states("*.safetensors"))
+    states = tuple(state for state in _states("*.json") if not state[0].endswith(SUFFIX))
+    return _evaluations(str(folder()), states, _states("*.safetensors"))
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
@@ -220,10 +222,37 @@ def _evaluations(
     for name, _ in states:
         try:
             record, weights = read_records(Path(place) / name), (Path(place) / name).with_suffix(".safetensors")
-            if weights.exists() and record.get("sha256") != sha256(weights):
+            if weights.is_file() and record.get("sha256") != sha256(weights):
                 problems.append(f"{name} was measured on other weights than {weights.name} holds: evaluate it again.")
                 continue
             found[Path(name).stem] = record["evaluations"]
         except RecordError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def audits() -> tuple[dict[str, Audited], list[str]]:
+    """Return the audits beside the checkpoints by name, and a sentence for each file that holds none of its weights."""
+    return _audits(str(folder()), _states(f"*{SUFFIX}"), _states("*.safetensors"))
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _audits(
+    place: str, states: tuple[tuple[str, int], ...], weights_states: tuple[tuple[str, int], ...]
+) -> tuple[dict[str, Audited], list[str]]:
+    found: dict[str, Audited] = {}
+    problems = []
+    for file, _ in states:
+        name = file.removesuffix(SUFFIX)
+        weights = Path(place) / f"{name}.safetensors"
+        if not weights.is_file():
+            continue  # nothing is shown that it could speak of
+        try:
+            audited = read_audit(Path(place) / file)
+            if audited.sha256 != sha256(weights):
+                problems.append(f"{file} is an audit of other weights than {weights.name} holds: audit it again.")
+                continue
+            found[name] = audited
+        except AuditError as error:
             problems.append(str(error))
     return found, problems

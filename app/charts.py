@@ -6,6 +6,8 @@ import altair as alt
 import pandas as pd
 
 from app.cache import trained_eps
+from app.naming import attack_name, short_name
+from app.pairs import difference
 from lsp_core import Card
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.radius import show_eps
@@ -13,49 +15,60 @@ from lsp_core.types import Record
 
 BASELINE, LSP = "#D0702F", "#3D8BD4"  # mid-tones that stand out on white and on black
 DASHES = ([1, 0], [6, 4], [2, 2], [8, 3, 2, 3], [1, 4])
-USUAL = {"loss": "ce", "restarts": 1, "alpha": None, "targeted": False, "random_start": True}
 OBJECTIVE_DASHES = dict(zip(OBJECTIVES, DASHES, strict=False))
 
 
 def accuracy_table(records: dict[str, list[Record]], cards: dict[str, Card]) -> pd.DataFrame:
     """Return one row per evaluation, baselines before their twins."""
-    rows = []
-    for name, entries in records.items():
-        for entry in entries:
-            low, high = entry["robust_interval"]
-            rows.append(
-                {
-                    "checkpoint": name,
-                    "dataset": entry["dataset"],
-                    "objective": cards[name].objective,
-                    "training": "LSP" if cards[name].lsp else "baseline",
-                    "attack": attack_name(entry),
-                    "norm": entry["norm"],
-                    "eps": float(entry["eps"]),
-                    "clean": float(entry["clean_accuracy"]),
-                    "robust": float(entry["robust_accuracy"]),
-                    "low": float(low),
-                    "high": float(high),
-                    "clean_low": float(entry["clean_interval"][0]),
-                    "clean_high": float(entry["clean_interval"][1]),
-                    "n": int(entry["n"]),
-                    "seed": entry["seed"] if isinstance(entry.get("seed"), int) else None,
-                }
-            )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        [
+            {
+                "checkpoint": name,
+                "objective": cards[name].objective,
+                "training": "LSP" if cards[name].lsp else "baseline",
+                **_row(entry),
+            }
+            for name, entries in records.items()
+            for entry in entries
+        ]
+    )
+    table["short"] = _told_apart(table)
     place = table["objective"].map(list(OBJECTIVES).index)
     ordered = table.assign(place=place).sort_values(["place", "checkpoint", "eps"], ignore_index=True)
     return ordered.drop(columns="place")
 
 
-def attack_name(entry: Record) -> str:
-    """Return what people call the attack: its name, its steps, and what else is not as usual."""
-    settings = entry["settings"] if isinstance(entry.get("settings"), dict) else {}
-    parts = [f"{entry['attack']}-{settings['steps']}" if settings.get("steps") else str(entry["attack"])]
-    for key, usual in USUAL.items():
-        if settings.get(key, usual) != usual:
-            parts.append(f"{key} {settings[key]}")
-    return " ".join(parts)
+def _row(entry: Record) -> Record:
+    name, kind = attack_name(entry), str(entry["attack"])
+    bits = entry.get("robust_correct")
+    return {
+        "dataset": entry["dataset"],
+        "split": entry.get("split"),
+        "kind": kind,
+        "attack": name,
+        "short": short_name(kind, name),
+        "norm": entry["norm"],
+        "eps": float(entry["eps"]),
+        "clean": float(entry["clean_accuracy"]),
+        "robust": float(entry["robust_accuracy"]),
+        "low": float(entry["robust_interval"][0]),
+        "high": float(entry["robust_interval"][1]),
+        "clean_low": float(entry["clean_interval"][0]),
+        "clean_high": float(entry["clean_interval"][1]),
+        "n": int(entry["n"]),
+        "seed": entry["seed"] if isinstance(entry.get("seed"), int) else None,
+        "bits": bits if isinstance(bits, str) else "",
+    }
+
+
+def _told_apart(table: pd.DataFrame) -> pd.Series:
+    """Give ensembles that are not the same, but have the same short name, letters."""
+    shorts = table["short"].copy()
+    ensembles = table[table["kind"] == "Ensemble"]
+    for short, names in ensembles.groupby("short")["attack"].unique().items():
+        for letter, name in zip("abcdefghijklmnopqrstuvwxyz", sorted(names) if len(names) > 1 else (), strict=False):
+            shorts[(table["kind"] == "Ensemble") & (table["attack"] == name)] = f"{short} ({letter})"
+    return shorts
 
 
 def largest(table: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +98,7 @@ def accuracy_chart(table: pd.DataFrame) -> alt.LayerChart:
         .scale(domain=objectives, range=[OBJECTIVE_DASHES[name] for name in objectives])
         .title("objective")
     )
-    base = alt.Chart(table).encode(
+    base = alt.Chart(table.drop(columns="bits")).encode(
         x=alt.X("eps:Q").title("radius eps (pixel units)").scale(nice=False),
         color=colour,
         detail="checkpoint:N",
@@ -110,23 +123,35 @@ def accuracy_chart(table: pd.DataFrame) -> alt.LayerChart:
     return (band + line + point).properties(height=420)
 
 
+def twins(table: pd.DataFrame, cards: dict[str, Card]) -> list[tuple[str, str]]:
+    """Return the names of each baseline and its LSP twin, where the table has both."""
+    there = list(table["checkpoint"].unique())
+    return [
+        (name, cards[name].twin)
+        for name in there
+        if not cards[name].lsp and cards[name].twin in there and cards[name].is_twin_of(cards[cards[name].twin])
+    ]
+
+
 def twin_sentence(table: pd.DataFrame, cards: dict[str, Card]) -> list[str]:
     """Say for each pair of twins what LSP changes, at the measured radius nearest to what they were trained for."""
     sentences = []
-    for name in table["checkpoint"].unique():
-        twin = cards[name].twin
-        if cards[name].lsp or twin not in set(table["checkpoint"]) or not cards[name].is_twin_of(cards[twin]):
-            continue
+    for name, twin in twins(table, cards):
         both = table[table["checkpoint"].isin([name, twin])]
         shared = set(both[both["checkpoint"] == name]["eps"]) & set(both[both["checkpoint"] == twin]["eps"])
         if not shared:
             continue
         goal = trained_eps(cards[name])
         eps = min(shared, key=lambda radius: abs(radius - goal))
-        at = largest(both[both["eps"] == eps]).set_index("checkpoint")["robust"]
+        at = largest(both[both["eps"] == eps]).set_index("checkpoint", drop=False)
+        lead = difference(at.loc[twin], at.loc[name])
+        sure = ""
+        if lead.interval and at.loc[name, "n"] == at.loc[twin, "n"]:
+            low, high = lead.interval
+            sure = f"; paired 95 %: {100 * low:+.1f} to {100 * high:+.1f}"
         sentences.append(
-            f"**{cards[name].objective}** at {show_eps(eps)}: the baseline keeps {at[name]:.1%}, "
-            f"LSP **{at[twin]:.1%}** "
-            f"({100 * (at[twin] - at[name]):+.1f} points)."
+            f"**{cards[name].objective}** at {show_eps(eps)}: the baseline keeps {at.loc[name, 'robust']:.1%}, "
+            f"LSP **{at.loc[twin, 'robust']:.1%}** "
+            f"({100 * (at.loc[twin, 'robust'] - at.loc[name, 'robust']):+.1f} points{sure})."
         )
     return sentences

@@ -11,11 +11,28 @@ import torch
 from conftest import LinearPair, TinyNet
 from PIL import Image
 
-from app import cache, charts, controls, panels, pictures, player, verdict
+from app import (
+    audits,
+    cache,
+    charts,
+    checklist,
+    controls,
+    naming,
+    pairs,
+    panels,
+    pictures,
+    player,
+    protocol,
+    referee,
+    rungs,
+    verdict,
+)
 from app.jobs import Job, Lane, Request
 from lsp_core import Card
 from lsp_core.attacks import PGD
+from lsp_core.audit import Check, Report
 from lsp_core.case import Neighborhood, Trace, compare_neighborhoods, trace_attack
+from lsp_core.intervals import paired_interval, wilson_interval
 from lsp_core.neighborhoods import Neighbors
 from lsp_core.saliency import METHODS, attribute
 
@@ -369,9 +386,9 @@ def test_clean_accuracy_is_the_point_at_zero():
 
 def test_attacks_of_other_strength_have_another_name():
     usual = {"steps": 20, "loss": "ce", "restarts": 1, "alpha": None, "targeted": False, "random_start": True}
-    named = [charts.attack_name({"attack": "PGD", "settings": {**usual, **odd}}) for odd in ({}, {"loss": "margin"})]
+    named = [naming.attack_name({"attack": "PGD", "settings": {**usual, **odd}}) for odd in ({}, {"loss": "margin"})]
     assert named == ["PGD-20", "PGD-20 loss margin"]
-    assert charts.attack_name({"attack": "PGD", "settings": {**usual, "restarts": 5}}) == "PGD-20 restarts 5"
+    assert naming.attack_name({"attack": "PGD", "settings": {**usual, "restarts": 5}}) == "PGD-20 restarts 5"
 
 
 def test_chart_shows_accuracy_against_eps_with_interval_and_tells_twins_apart():
@@ -450,3 +467,283 @@ def test_class_names_are_no_markdown(name):
 def test_a_card_with_odd_values_is_not_drawn(changes):
     assert cache._is_drawable(make_card())
     assert not cache._is_drawable(dataclasses.replace(make_card(), **changes))
+
+
+# Stronger attacks and the referee
+
+LONG = naming.FAST
+
+
+def packed(bits):
+    return np.packbits(np.array(bits, bool)).tobytes().hex()
+
+
+def measured(eps, bits, attack="PGD", label="PGD-20", **changes):
+    """An entry as evaluations write it now: with a label, and with results image by image."""
+    share, (low, high) = sum(bits) / len(bits), wilson_interval(sum(bits), len(bits))
+    own = {"attack": attack, "label": label, "split": "test", "robust_correct": packed(bits)}
+    return make_entry(eps, share, n=len(bits), robust_interval=[low, high], **{**own, **changes})
+
+
+def kept(count, of=200, start=0):
+    return [start <= place < start + count for place in range(of)]
+
+
+def refereed(baseline=(100, 90, 88), lsp=(150, 140, 138), kinds=("PGD", "Ensemble", "AutoAttack")):
+    labels = {"PGD": "PGD-20", "Ensemble": LONG, "AutoAttack": "AutoAttack"}
+    return {
+        name: [measured(0.1, kept(count), kind, labels[kind]) for kind, count in zip(kinds, counts, strict=False)]
+        for name, counts in zip(CARDS, (baseline, lsp), strict=True)
+    }
+
+
+def climb(records):
+    return referee.ladders(charts.accuracy_table(records, CARDS), CARDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "short"),
+    [
+        ("PGD", "PGD-20", "PGD-20"),
+        ("Ensemble", LONG, "fast ensemble"),
+        ("Ensemble", "PGD-20 + Square-500", "PGD-20 + Square-500"),
+        ("Ensemble", "PGD-20 + APGD-100 + Square-500", "ensemble of 3"),
+        ("Transfer", "PGD-20 from toy-cnn-standard", "PGD-20 transferred"),
+        ("AutoAttack", "AutoAttack", "AutoAttack"),
+        ("Square", "Square-5000", "Square-5000"),
+    ],
+)
+def test_the_label_names_an_attack_and_a_long_one_has_a_short_name(kind, label, short):
+    entry = measured(0.1, kept(5), kind, label)
+    assert naming.attack_name(entry) == label
+    table = charts.accuracy_table({"toy-cnn-standard": [entry]}, CARDS)
+    assert table[["attack", "short"]].to_numpy().tolist() == [[label, short]]
+
+
+def test_no_ensemble_is_called_autoattack():
+    for label in (LONG, "PGD-20 + Square-500", "PGD-20 + APGD-100 + Square-500"):
+        short = naming.short_name("Ensemble", label)
+        assert "AutoAttack" not in short
+        said = naming.what_ran("Ensemble", label, short)
+        assert "not AutoAttack" in said
+        assert all(part in said for part in label.split(" + "))  # what ran is said in full
+
+
+def test_different_ensembles_are_not_drawn_as_one():
+    labels = ("PGD-20 + APGD-100 + Square-500", "PGD-10 + APGD-100 + Square-900")
+    entries = [measured(0.1, kept(5), "Ensemble", label) for label in labels]
+    table = charts.accuracy_table({"toy-cnn-standard": entries}, CARDS)
+    assert table["short"].tolist() == ["ensemble of 3 (b)", "ensemble of 3 (a)"]
+
+
+def test_a_step_size_of_ones_own_is_part_of_the_name():
+    entry = measured(0.1, kept(5), settings={"steps": 20, "alpha": 0.01})
+    assert naming.attack_name(entry) == "PGD-20 alpha 0.01"
+
+
+def rows(*entries):
+    table = charts.accuracy_table({"toy-cnn-standard": list(entries)}, CARDS)
+    return [table.iloc[place] for place in range(len(table))]
+
+
+def test_a_difference_on_the_same_images_is_paired():
+    one, other = rows(measured(0.1, kept(120)), measured(0.2, kept(100)))
+    found = pairs.difference(one, other)
+    assert found.gained == pytest.approx(0.1)
+    assert found.interval == pytest.approx(paired_interval(kept(120), kept(100)))
+    assert (found.n, found.within) == (200, False)  # 120 of 200 is 53.1 % to 66.5 %
+    assert found.points.startswith("+10.0 (+")
+
+
+def test_of_different_numbers_the_images_that_both_saw_count():
+    """A seed draws the images in one order, so the 50 are the first of the 200, and those survived the first attack."""
+    one, other = rows(measured(0.1, kept(100)), measured(0.2, kept(45, of=50)))
+    found = pairs.difference(one, other)
+    assert (found.n, found.gained) == (50, pytest.approx(0.1))
+    assert found.interval == pytest.approx(paired_interval(kept(50, of=50), kept(45, of=50)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"seed": None},
+        {"dataset": "other"},
+        {"split": "train"},
+        {"robust_correct": "no hex"},
+        {"robust_correct": "ff"},
+        {"robust_correct": None},
+        {"robust_correct": packed(kept(99))},  # contradicts the accuracy
+    ],
+)
+def test_without_the_same_images_nothing_is_paired(changes):
+    one, other = rows(measured(0.1, kept(120)), measured(0.2, kept(100), **changes))
+    found = pairs.difference(one, other)
+    assert found.interval is None
+    assert found.gained == pytest.approx(0.1)
+    assert found.n == (200 if "robust_correct" in changes else 0)
+
+
+def test_the_sentence_of_twins_holds_the_paired_interval():
+    low, high = (100 * bound for bound in paired_interval(kept(150), kept(100)))
+    table = charts.accuracy_table(refereed(kinds=("PGD",)), CARDS)
+    assert charts.twin_sentence(table, CARDS) == [
+        "**standard** at 0.1: the baseline keeps 50.0%, LSP **75.0%** "
+        f"(+25.0 points; paired 95 %: {low:+.1f} to {high:+.1f})."
+    ]
+
+
+def test_a_ladder_says_what_autoattack_takes_beyond_pgd():
+    (ladder,) = climb(refereed())
+    assert [rung.short for rung in ladder.rungs] == ["PGD-20", "fast ensemble", "AutoAttack"]
+    assert ladder.names == ("toy-cnn-standard", "toy-cnn-standard-lsp")
+    assert [gap.gained for gap in ladder.gaps] == pytest.approx([0.06, 0.06])
+    assert ladder.rungs[-1].lead.gained == pytest.approx(0.25)
+    low, high = (100 * bound for bound in paired_interval(kept(100), kept(88)))
+    assert ladder.kind == "holds"  # 44 % lies within 43.1 % to 56.9 %, 69 % within 68.6 % to 80.5 %
+    assert ladder.sentence.startswith(
+        f"PGD-20 is borne out: beyond it, AutoAttack takes 6.0 points ({low:.1f} to {high:.1f}) from the baseline"
+    )
+
+
+def test_a_ladder_shows_where_pgd_was_masked():
+    (ladder,) = climb(refereed(lsp=(150, 20, 3)))
+    assert ladder.kind == "wrong"
+    assert "too kind" in ladder.sentence
+    assert "73.5 points" in ladder.sentence
+
+
+def test_without_autoattack_the_ladder_says_so():
+    (ladder,) = climb(refereed(kinds=("PGD", "Ensemble")))
+    assert ladder.kind == ""
+    assert ladder.sentence.startswith(
+        "AutoAttack has not been run on this pair. Beyond PGD-20, the fast ensemble takes 5.0"
+    )
+    assert "<small>not run</small>" in rungs.draw_ladder(ladder, {})
+
+
+def test_fewer_images_under_autoattack_are_told():
+    records = refereed(kinds=("PGD",))
+    for entries in records.values():
+        entries.append(measured(0.1, kept(90, of=120), "AutoAttack", "AutoAttack"))
+    assert "on the 120 images that both saw" in climb(records)[0].sentence
+
+
+@pytest.mark.parametrize("which", ["toy-cnn-standard", "toy-cnn-standard-lsp"])
+def test_a_ladder_with_autoattack_on_one_twin_only(which):
+    records = refereed()
+    records[which] = records[which][:2]
+    (ladder,) = climb(records)
+    assert ladder.gaps.count(None) == 1
+    assert ladder.rungs[-1].lead is None
+    assert ("the baseline" in ladder.sentence) == (which != "toy-cnn-standard")
+    assert "not run" in rungs.draw_ladder(ladder, {})
+
+
+@pytest.mark.parametrize("records", [RECORDS, refereed(kinds=("PGD",)), refereed(kinds=("AutoAttack",))])
+def test_one_attack_alone_is_no_ladder(records):
+    assert climb(records) == []
+
+
+def test_the_line_under_the_chart_is_true_of_the_entries():
+    def said(records, short):
+        table = charts.accuracy_table(records, CARDS)
+        return protocol.protocol(table[table["short"] == short], table).replace("\\", "")
+
+    alone = said(RECORDS, "PGD-20")
+    assert "PGD-20, Linf, on 100 test images of toy (seed 0)" in alone
+    assert "AutoAttack has not been run on these checkpoints, and PGD alone is no evidence" in alone
+    assert "AutoAttack has been run on 2 of these 2 checkpoints, at 0.1." in said(refereed(), "PGD-20")
+    own = said(refereed(), "fast ensemble")
+    assert "our own sequence, not AutoAttack" in own
+    assert "PGD-10 margin, then APGD-100" in own
+    assert "FAB-T" in said(refereed(), "AutoAttack")
+    assert "not the last word" in said(refereed(), "AutoAttack")
+
+
+def test_the_chart_carries_no_results_image_by_image():
+    table = charts.accuracy_table(refereed(), CARDS)
+    spec = charts.accuracy_chart(charts.with_clean(table[table["kind"] == "PGD"])).to_json()
+    assert packed(kept(100)) not in spec
+
+
+# Audits
+
+
+def audit_record(statuses=("pass", "warn", "pass"), **changes):
+    names = ("outputs", "restarts", "known-answer controls")
+    checks = tuple(
+        Check(
+            name, status, f"{name} <b>saw</b>\n\nthis.", "more than 1 point", "Carlini", {"left": 3, "curve": [0.5] * 9}
+        )
+        for name, status in zip(names, statuses, strict=True)
+    )
+    measured = {"clean_accuracy": 0.9, "clean_interval": [0.8, 0.95], "robust_accuracy": 0.5, "attacks": []}
+    accuracies = {**measured, "robust_interval": [0.4, 0.6]}
+    report = Report(checks, (("loss surface", "a picture"),), 64, 0, 0.1, "Linf", "quick", 256, accuracies, 3.0)
+    return {**report.to_record(), "sha256": "f" * 64, "dataset": "toy", "date": "2026-11-22", **changes}
+
+
+def write_audit(tmp_path, record):
+    path = tmp_path / "toy.audit.json"
+    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    return path
+
+
+def test_an_audit_is_read_back(tmp_path):
+    found = audits.read_audit(write_audit(tmp_path, audit_record()))
+    assert found.report.verdict == "signs of masking or of a weak attack: restarts (warn)"
+    assert [check.status for check in found.report.checks] == ["pass", "warn", "pass"]
+    assert (found.sha256, found.dataset, found.report.n) == ("f" * 64, "toy", 64)
+
+
+def test_the_verdict_comes_from_the_checks_and_not_from_the_file(tmp_path):
+    found = audits.read_audit(write_audit(tmp_path, audit_record(verdict="this model is robust")))
+    drawn = checklist.checklist(found, "x")
+    assert "robust" not in drawn
+    assert "Signs of masking" in drawn
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        ("", "is no audit"),
+        ("[]", "is no audit"),
+        ("null", "is no audit"),
+        ('{"schema": "lsp-lab/evaluations/1"}', "another schema than lsp-lab/audit/1"),
+        (audit_record(schema="lsp-lab/audit/2"), "another schema than lsp-lab/audit/1"),
+        (audit_record(sha256=None), "does not say which weights"),
+        (audit_record(checks=[]), "is no audit"),
+        (audit_record(checks=[{"name": "outputs", "status": "great"}]), "is no audit"),
+        (audit_record(checks=None), "is no audit"),
+        (audit_record(left_out=[3]), "is no audit"),
+        (audit_record(n="many"), "is no audit"),
+        (audit_record(eps=None), "is no audit"),
+        (audit_record(robust_interval=[0.1]), "is no audit"),
+        ("[" * 100_000, "is no audit"),
+    ],
+)
+def test_what_is_no_audit_gets_one_sentence(tmp_path, record, sentence):
+    with pytest.raises(audits.AuditError, match=sentence) as caught:
+        audits.read_audit(write_audit(tmp_path, record))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_checklist_has_the_worst_first_and_everything_a_sceptic_asks_for(tmp_path):
+    drawn = checklist.checklist(audits.read_audit(write_audit(tmp_path, audit_record(("pass", "warn", "fail")))), "x")
+    assert "✓ 1 pass" in drawn
+    assert "! 1 warn" in drawn
+    assert "✕ 1 fail" in drawn
+    assert drawn.index("known-answer controls</b>") < drawn.index("restarts</b>") < drawn.index("outputs</b>")
+    assert "more than 1 point" in drawn
+    assert "left 3, curve [0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5 …]" in drawn
+    assert "Carlini" in drawn
+    assert "Linf 0.1, seed 0" in drawn
+    assert "What passes is no proof" in drawn
+    assert "<b>saw</b>" not in drawn
+    assert "\n" not in drawn  # an empty line would end the block of HTML
+
+
+def test_without_an_audit_that_is_said():
+    assert "not audited" in checklist.checklist(None, "x")
+    assert "no sign" not in checklist.checklist(None, "x").lower()

@@ -6,9 +6,11 @@ from html import escape
 
 import streamlit as st
 
-from app.cache import catalogue, evaluations, folder, trained_eps
-from app.charts import attack_name
+from app.audits import Audited
+from app.cache import audits, catalogue, evaluations, folder, trained_eps
+from app.checklist import checklist
 from app.controls import plain
+from app.naming import attack_name, short_name
 from lsp_core import Card
 from lsp_core.radius import show_eps
 from lsp_core.types import Record
@@ -18,8 +20,9 @@ def main() -> None:
     """List every checkpoint of the folder, and say of each file that is none why not."""
     cards, problems = catalogue()
     records, _ = evaluations()
+    audited, complaints = audits()
     st.title("Checkpoints", anchor=False)
-    for problem in problems.values():
+    for problem in [*problems.values(), *complaints]:
         st.warning(problem)
     if not cards:
         st.info(f"There is none in {folder().name}/: `python -m lsp_core train digits --out checkpoints` makes one.")
@@ -31,18 +34,19 @@ def main() -> None:
         names.sort(key=lambda name: (not name.removesuffix("-lsp").endswith("standard"), name))
         with st.container(key=f"cards-{dataset}".replace("/", "-")):
             for name in names:
-                draw_card(name, cards[name], records.get(name, []))
+                draw_card(name, cards[name], records.get(name, []), audited.get(name))
 
 
-def draw_card(name: str, card: Card, entries: list[Record]) -> None:
-    """Draw one card: what it is, what was measured, and how to make it again."""
+def draw_card(name: str, card: Card, entries: list[Record], audited: Audited | None) -> None:
+    """Draw one card: what it is, what was measured, what the audit found, and how to make it again."""
     mark = '<span class="chip lsp">LSP</span>' if card.lsp else '<span class="chip">baseline</span>'
     facts = f"{card.model} · {card.objective} · {'×'.join(map(str, card.image_shape))} · {len(card.classes)} classes"
     best = headline(card, entries)
     with st.container(border=True, key=f"card-{name}"):
         st.markdown(
             f'<div class="about"><div><b>{escape(name)}</b> {mark}<br><small>{escape(facts)}</small></div>'
-            f"<div>{escape(best)}</div></div>",
+            f"<div>{escape(best)}</div></div>"
+            f"{checklist(audited, '<span class=who>audit</span>')}",
             unsafe_allow_html=True,
         )
         with st.expander("Card"):
@@ -87,12 +91,22 @@ def headline(card: Card, entries: list[Record]) -> str:
     strongest = [entry for entry in own if entry["attack"] == "PGD"] or own
     if not strongest:
         return "not evaluated on test images of its own data set"
-    entry = min(strongest, key=lambda entry: abs(float(entry["eps"]) - goal))
+    entry = min(strongest, key=lambda entry: (abs(float(entry["eps"]) - goal), -int(entry["n"])))
+    said = f"test: {float(entry['clean_accuracy']):.1%} clean, {survival(entry)}"
+    stronger = [
+        other for other in own if other["attack"] in ("Ensemble", "AutoAttack") and other["eps"] == entry["eps"]
+    ]
+    if stronger:
+        said += f"; {survival(max(stronger, key=lambda other: (other['attack'] == 'AutoAttack', int(other['n']))))}"
+    return said
+
+
+def survival(entry: Record) -> str:
+    """Return what one attack leaves, with all that a figure must be quoted with."""
     low, high = entry["robust_interval"]
     return (
-        f"test: {float(entry['clean_accuracy']):.1%} clean, {float(entry['robust_accuracy']):.1%} under "
-        f"{attack_name(entry)} at Linf {show_eps(float(entry['eps']))} "
-        f"(95 %: {float(low):.1%} to {float(high):.1%}, n = {entry['n']})"
+        f"{float(entry['robust_accuracy']):.1%} under {short_name(str(entry['attack']), attack_name(entry))} at Linf "
+        f"{show_eps(float(entry['eps']))} (95 %: {float(low):.1%} to {float(high):.1%}, n = {entry['n']})"
     )
 
 

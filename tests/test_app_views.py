@@ -10,6 +10,7 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import streamlit as st
@@ -17,9 +18,13 @@ import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from app.naming import FAST
 from lsp_core import Card, load_checkpoint, save_checkpoint
+from lsp_core.audit import Check, Report
+from lsp_core.checkpoint import list_checkpoints
+from lsp_core.intervals import wilson_interval
 from lsp_core.models import build_model
-from lsp_core.records import write_records
+from lsp_core.records import sha256, write_records
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "checkpoints"
@@ -564,7 +569,7 @@ def test_one_checkpoint_evaluated_twice_is_compared_by_the_larger(shipped):
         path = shipped / f"{name}.json"
         found = json.loads(path.read_text())
         smaller = [{**entry, "n": 10, "robust_accuracy": 0.0} for entry in found["evaluations"]]
-        write_records(path, name, found["sha256"], smaller)
+        write_records(path, load_checkpoint(shipped / f"{name}.safetensors")[1], found["sha256"], smaller)
     at = open_view("robustness")
     assert "keeps 0.0%" not in texts(at.markdown)
     assert len(at.dataframe[0].value) > 20
@@ -594,3 +599,130 @@ def test_what_is_shipped_opens_in_every_view(monkeypatch, tmp_path):
         settle(at)
         assert not at.error
         assert not at.warning
+
+
+# Stronger attacks and audits
+
+
+def add_evaluation(folder, name, attack, label, share, eps=32 / 255):
+    """Write an evaluation as they are now: with a label, and with results image by image."""
+    path = folder / f"{name}.json"
+    found = json.loads(path.read_text())
+    n = 599
+    bits = np.arange(n) < round(share * n)
+    entry = {
+        **{"dataset": "digits", "split": "test", "seed": 0, "n": n, "norm": "Linf", "eps": eps},
+        **{"attack": attack, "label": label, "settings": {"eps": eps}, "clean_accuracy": 0.98},
+        "clean_interval": [0.96, 0.99],
+        "robust_accuracy": float(bits.mean()),
+        "robust_interval": list(wilson_interval(int(bits.sum()), n)),
+        "robust_correct": np.packbits(bits).tobytes().hex(),
+    }
+    found["evaluations"] = [
+        old for old in found["evaluations"] if (old["attack"], old["eps"]) != (attack, eps) or attack == "FGSM"
+    ]
+    path.write_text(json.dumps({**found, "evaluations": [*found["evaluations"], entry]}))
+
+
+def keep_only_pgd_and_fgsm(folder):
+    """As the files were before anything stronger was run."""
+    for path in folder.glob("digits-*.json"):
+        found = json.loads(path.read_text())
+        found["evaluations"] = [entry for entry in found["evaluations"] if entry["attack"] in ("PGD", "FGSM")]
+        path.write_text(json.dumps(found))
+
+
+def save_audit(folder, name, statuses=("pass", "pass"), **changes):
+    names = ("outputs", "known-answer controls")
+    checks = tuple(
+        Check(check, status, "It was seen.", "more than 1 point", "Carlini", {"left": 1})
+        for check, status in zip(names, statuses, strict=True)
+    )
+    accuracies = {"clean_accuracy": 0.9, "robust_accuracy": 0.5, "robust_interval": [0.4, 0.6]}
+    report = Report(checks, (), 64, 0, 0.1, "Linf", "quick", 256, accuracies, 3.0)
+    about = {"checkpoint": name, "sha256": sha256(folder / f"{name}.safetensors"), "dataset": "digits"}
+    (folder / f"{name}.audit.json").write_text(json.dumps({**report.to_record(), **about, **changes}))
+
+
+def test_the_referee_has_his_say_where_he_was_asked(shipped):
+    keep_only_pgd_and_fgsm(shipped)
+    for name, share in (("digits-cnn-standard", 0.29), ("digits-cnn-standard-lsp", 0.671)):
+        add_evaluation(shipped, name, "PGD", "PGD-20", share)
+        add_evaluation(shipped, name, "Ensemble", FAST, share - 0.05)
+        add_evaluation(shipped, name, "AutoAttack", "AutoAttack", share - 0.06)
+    at = open_view("robustness")
+    written, said = texts(at.markdown), texts(at.caption).replace("\\", "")
+    assert written.count('class="card ladder"') == 1  # nothing beyond PGD was run on the other pair
+    assert "AutoAttack takes 6.0 points" in written
+    assert "fast ensemble" in written
+    assert "our own sequence, not AutoAttack" in said
+    assert "APGD-T-250" in said
+    assert "AutoAttack has been run on 2 of these 4 checkpoints" in said
+    assert "paired 95 %" in written
+    at.get_by_key("threat-digits").set_value("AutoAttack, Linf")
+    settle(at.run())
+    assert "not the last word" in texts(at.caption)
+    assert set(at.dataframe[0].value["attack"]) == {"AutoAttack"}
+    at.switch_page("views/checkpoints.py").run()
+    settle(at)
+    assert texts(at.markdown).count("under AutoAttack at Linf 32/255") == 2
+
+
+def test_older_files_have_no_ladder_and_the_page_says_why(shipped):
+    keep_only_pgd_and_fgsm(shipped)
+    at = open_view("robustness")
+    assert "ladder" not in texts(at.markdown)
+    assert "AutoAttack has not been run on these checkpoints" in texts(at.caption)
+    assert not at.warning
+
+
+def test_an_audit_stands_beside_the_figures_and_on_the_card(shipped):
+    for path in shipped.glob("*.audit.json"):
+        path.unlink()
+    save_audit(shipped, "digits-cnn-standard")
+    save_audit(shipped, "digits-cnn-standard-lsp", ("warn", "pass"))
+    for view in ("robustness", "checkpoints"):
+        at = open_view(view)
+        written = texts(at.markdown)
+        assert "✓ 2 pass" in written
+        assert "! 1 warn" in written
+        assert "No sign of masking found." in written
+        assert "Signs of masking or of a weak attack: outputs (warn)." in written
+        assert not at.warning
+    assert written.count("not audited") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is no audit"),
+        ("{", "is no audit"),
+        ('{"schema": "lsp-lab/audit/9"}', "another schema"),
+        ('{"schema": "lsp-lab/audit/1", "sha256": "0"}', "is no audit"),
+    ],
+)
+def test_a_broken_audit_gets_a_sentence_and_everything_else_is_drawn(shipped, text, sentence):
+    save_audit(shipped, "digits-cnn-standard-lsp")
+    (shipped / "digits-cnn-standard.audit.json").write_text(text)
+    for view in ("robustness", "checkpoints"):
+        at = open_view(view)
+        assert len(at.warning) == 1
+        assert "digits-cnn-standard.audit.json" in at.warning[0].value
+        assert sentence in at.warning[0].value
+        assert "✓ 2 pass" in texts(at.markdown)
+
+
+def test_an_audit_of_other_weights_is_not_shown(shipped):
+    save_audit(shipped, "digits-cnn-standard", sha256="0" * 64)
+    for view in ("robustness", "checkpoints"):
+        at = open_view(view)
+        assert "digits-cnn-standard.audit.json is an audit of other weights" in at.warning[0].value
+        assert "✓ 2 pass" not in texts(at.markdown)
+
+
+def test_an_audit_is_not_taken_for_evaluations_nor_asked_for_without_its_checkpoint(shipped):
+    save_audit(shipped, "digits-cnn-standard")
+    (shipped / "nobody.audit.json").write_text("{")
+    at = open_view("robustness")
+    assert not at.warning
+    assert list_checkpoints(shipped)[0].keys() == set(DIGITS)

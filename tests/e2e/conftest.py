@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 
 from lsp_core import Card, save_checkpoint
+from lsp_core.audit import Check, Report
 from lsp_core.models import build_model
+from lsp_core.records import sha256, write_json
 
 from .visit import Visit
 
@@ -45,11 +47,24 @@ def laboratory(tmp_path_factory) -> Path:
     for path in (ROOT / "checkpoints").glob("digits-cnn-*"):
         if "." not in path.stem:
             shutil.copy(path, folder)
+    save_audit(folder, "digits-cnn-standard")
     save_random(folder, "mnist-cnn-standard", "cnn", "mnist", (1, 28, 28), tuple("0123456789"))
     data = make_folder_data(home / "slow")
     for name in ("slow-preactresnet18-standard", "slow-preactresnet18-standard-lsp"):
         save_random(folder, name, "preactresnet18", str(data), (3, 48, 48), ("noise", "stripes"))
     return home
+
+
+def save_audit(folder, name):
+    """An audit with one warning, as the command writes it."""
+    checks = tuple(
+        Check(check, status, f"What {check} showed.", "more than 1 point", "Carlini et al. 2019", {"survivors": 3})
+        for check, status in (("outputs", "pass"), ("restarts", "warn"), ("known-answer controls", "pass"))
+    )
+    accuracies = {"clean_accuracy": 0.98, "robust_accuracy": 0.2, "robust_interval": [0.15, 0.3]}
+    report = Report(checks, (), 128, 0, 32 / 255, "Linf", "quick", 256, accuracies, 60.0)
+    about = {"checkpoint": name, "sha256": sha256(folder / f"{name}.safetensors"), "dataset": "digits"}
+    write_json(folder / f"{name}.audit.json", {**report.to_record(), **about})
 
 
 def save_random(folder, name, model, dataset, shape, classes):

@@ -188,6 +188,26 @@ def test_robustness_and_checkpoints_have_a_chart_and_cards(visit):
     visit.settled()
 
 
+@pytest.mark.parametrize("path", ["/robustness", "/checkpoints"])
+def test_an_audit_opens_to_its_checks_by_keyboard(visitor, path):
+    visit = visitor(viewport={"width": 390, "height": 844})
+    visit.open(path)
+    audit = visit.page.locator("details.audit").filter(has_text="restarts").first
+    expect(audit.locator("summary").first).to_contain_text("Signs of masking", timeout=PATIENCE)
+    expect(audit).to_contain_text("2 pass")
+    check = audit.locator("li").filter(has_text="What restarts showed.")
+    expect(check).to_be_hidden()
+    audit.locator("summary").first.focus()
+    visit.page.keyboard.press("Enter")
+    expect(check).to_be_visible()
+    for fact in ("more than 1 point", "survivors 3", "Carlini et al. 2019"):  # a sign is open, what passed is closed
+        expect(check.get_by_text(fact)).to_be_visible()
+    passed = audit.locator("li").filter(has_text="What outputs showed.")
+    expect(passed.get_by_text("survivors 3")).to_be_hidden()
+    passed.locator("summary").click()
+    expect(passed.get_by_text("survivors 3")).to_be_visible()
+
+
 def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(visit):
     visit.choose_model("model-a", "mnist-cnn-standard")
     expect(visit.alerts.filter(has_text="mnist is not under")).to_be_visible(timeout=PATIENCE)

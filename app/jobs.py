@@ -9,7 +9,6 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from app.cache import Subject, reference, reference_embedding
@@ -19,6 +18,7 @@ from lsp_core.data import DatasetError
 
 ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
 NEIGHBORS = 8
+FAR = 1e3  # from embeddings of unit length; infinity would leave no distance defined
 
 
 class Cancelled(Exception):
@@ -148,4 +148,4 @@ def others(subject: Subject, row: int | None) -> Tensor:
     embedding = reference_embedding(subject)
     if row is None:
         return embedding
-    return embedding.masked_fill((reference(subject.card.dataset) == row)[:, None], torch.inf)
+    return embedding.masked_fill((reference(subject.card.dataset) == row)[:, None], FAR)

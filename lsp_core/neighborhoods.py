@@ -24,12 +24,14 @@ def knn(points: Tensor, k: int, queries: Tensor | None = None) -> Neighbors:
     [[1], [0], [1]]
 
     Raises:
-        ValueError: if k is below 1 or there are not enough points.
+        ValueError: if k is below 1, there are not enough points, or not all are finite.
     """
     available = len(points) - (queries is None)
     if not 1 <= k <= available:
         raise ValueError(f"k is {k}, but it must be from 1 to {available}, the number of points to choose from.")
     asked = points if queries is None else queries
+    if not (points.isfinite().all() and asked.isfinite().all()):
+        raise ValueError("points or queries are not all finite, so nothing is near them.")
     rough = _squared(asked, points)
     if queries is None:
         rough.fill_diagonal_(torch.inf)

@@ -119,3 +119,18 @@ def test_figures_refuse_lengths_that_differ(figure):
 def test_trustworthiness_refuses_k_out_of_range(figure, k):
     with pytest.raises(ValueError, match="below half of the 20 points"):
         figure(points(20), points(20), k)
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_points_that_are_nowhere_are_refused(value):
+    points = torch.rand(10, 3, generator=torch.Generator().manual_seed(0))
+    spoilt = points.index_fill(0, torch.tensor(4), value)
+    for bad in ((spoilt, 2), (points, 2, spoilt)):
+        with pytest.raises(ValueError, match="not all finite"):
+            knn(*bad)
+
+
+def test_many_duplicates_are_neighbours_in_order():
+    points = torch.cat([torch.zeros(40, 5), torch.ones(3, 5)])
+    assert knn(points, 3).indices[[0, 1, 39]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2]]
+    assert knn(points, 2).indices[40:].tolist() == [[41, 42], [40, 42], [40, 41]]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lsp_core.attacks import fast
+from lsp_core.attacks.describe import label
 from lsp_core.checkpoint import list_checkpoints
 from lsp_core.radius import show_eps
 from lsp_core.records import read_records, sha256
@@ -11,20 +13,29 @@ from lsp_core.records import read_records, sha256
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "checkpoints"
 CARDS, PROBLEMS = list_checkpoints(FOLDER)
+KINDS = ("PGD", "Ensemble", "AutoAttack")
 GROUPS = [
     f"{dataset}-{objective}" for dataset in ("digits", "mnist", "cifar10") for objective in ("standard", "pgd-at")
 ]
 
 
 def row(name: str) -> str:
-    """Return the README's row: PGD-20 at the radius that the checkpoint was trained or chosen for."""
-    entries = read_records(FOLDER / f"{name}.json")["evaluations"]
-    eps = CARDS[name].config["eps"]
-    (entry,) = [found for found in entries if found["attack"] == "PGD" and found["eps"] == pytest.approx(eps)]
-    low, high = entry["robust_interval"]
+    """Return the README's row: three attacks at the radius that the checkpoint was trained or chosen for."""
+    entries, eps = read_records(FOLDER / f"{name}.json")["evaluations"], CARDS[name].config["eps"]
+    here = {
+        found["attack"]: found
+        for found in entries
+        if found["eps"] == pytest.approx(eps) and found["norm"] == "Linf" and found["dataset"] == CARDS[name].dataset
+    }
+    assert here["PGD"]["label"] == "PGD-20"
+    assert "Ensemble" not in here or here["Ensemble"]["label"] == label(fast(eps))
+    shown = [f"{here[kind]['robust_accuracy']:.1%}" if kind in here else "-" for kind in KINDS]
+    last = [here[kind] for kind in KINDS if kind in here][-1]
+    low, high = last["robust_interval"]
+    assert len({found["n"] for kind, found in here.items() if kind in KINDS}) == 1
     return (
-        f"| `{name}` | {entry['clean_accuracy']:.1%} | {show_eps(eps)} | {entry['robust_accuracy']:.1%} "
-        f"| {low:.1%} to {high:.1%} | {entry['n']} |"
+        f"| `{name}` | {last['clean_accuracy']:.1%} | {show_eps(eps)} | {' | '.join(shown)} "
+        f"| {low:.1%} to {high:.1%} | {last['n']} |"
     )
 
 

@@ -366,7 +366,7 @@ def test_bad_input_ends_the_process_with_status_2():
     process = spawn("train", "digits", "--objective", "magic")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
-    assert err == "Error: unknown objective 'magic': choose one of standard, pgd-at.\n"
+    assert err == "Error: unknown objective 'magic': choose one of standard, pgd-at, trades, mart, fast-at.\n"
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):

@@ -46,7 +46,7 @@ def evaluate(
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
     steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
     restarts: Annotated[int, typer.Option(help="Restarts of PGD and APGD; the worst counts, per image.")] = 1,
-    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr or kl.")] = None,
+    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
     queries: Annotated[int | None, typer.Option(help="Queries of Square (5000).")] = None,
     source: Annotated[Path | None, typer.Option(help="For transfer: the checkpoint that PGD attacks instead.")] = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 1000,

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import torch
-
+from lsp_core import provenance
 from lsp_core.bench.subject import Settings
 from lsp_core.bench.timing import Row, Timing
-from lsp_core.provenance import today, versions
 from lsp_core.types import Record
 
 SCHEMA = "lsp-lab/bench/1"
@@ -36,16 +31,9 @@ ABOUT = {
 
 def machine(device: str) -> Record:
     """Describe what the figures depend on, and nothing that says whose machine it is."""
-    record: Record = {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "device": torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu",
-        "versions": {**versions(), **_rivals()},
-        "date": today(),
-    }
-    return record
+    about = provenance.machine(device)
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    return {**about, "load_before": load, "versions": {**about["versions"], **_rivals()}}
 
 
 def to_record(rows: Iterable[Row], about: Record, settings: Settings, absent: list[str]) -> Record:
@@ -101,14 +89,6 @@ def _show(timing: Timing) -> str:
 
 def _line(texts: Iterable[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def _rivals() -> dict[str, str]:

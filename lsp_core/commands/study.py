@@ -1,0 +1,82 @@
+"""``study``: all runs of a preset, and the page that says what came of them."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from lsp_core import records
+from lsp_core.commands.options import DataRoot, Device, Download, JsonPath, console, pick_device
+from lsp_core.data import ImageDataset, Split, load_dataset
+from lsp_core.files import replacing
+from lsp_core.radius import show_eps
+from lsp_core.study import Run, Worker, read_preset
+from lsp_core.study.report import write_report
+from lsp_core.types import Record
+
+
+def study(
+    preset: Annotated[str, typer.Argument(help="smoke, cpu or gpu, or the path of a file like those.")],
+    only: Annotated[str, typer.Option(help="Do the runs whose name contains this, for example mnist.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the results, and the page README.md.")] = Path("results"),
+    work: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path("runs"),
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    download: Download = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Train and attack every run of a preset. What is done is skipped; what was cut off goes on."""
+    place, chosen = pick_device(device), read_preset(preset)
+    runs = [run for run in chosen.runs() if only in run.id]
+    if not runs:
+        names = ", ".join(run.id for run in chosen.runs())
+        raise ValueError(f"no run of {chosen.name} has {only!r} in its name: they are {names}.")
+
+    @functools.cache
+    def load(name: str, split: Split) -> ImageDataset:
+        return load_dataset(name, split, data_root, download=download)
+
+    for run in runs:
+        load(run.dataset, "train"), load(run.dataset, "test")  # before hours of work, not after
+    folder = out / chosen.name
+    with replacing(folder / "preset.toml") as partial:
+        partial.write_text(chosen.text, encoding="utf-8")
+    done = []
+    with tqdm(total=len(runs), unit="run", desc=chosen.name) as outer, tqdm(leave=False) as inner:
+
+        def on_part(run: Run, part: str) -> None:
+            inner.reset(total=1)
+            inner.set_description(f"{run.id}: {part}")
+
+        def on_batch(epoch: int, batch: int, batches: int) -> None:
+            inner.total, inner.unit = batches, "step"
+            inner.set_postfix_str(f"epoch {epoch + 1}", refresh=False)
+            inner.update(batch - inner.n)
+
+        def on_progress(passes: int, total: int) -> None:
+            inner.total, inner.unit = total, "pass"
+            inner.update(passes - inner.n)
+
+        command = f"python -m lsp_core study {preset}"
+        worker = Worker(folder, work / chosen.name, load, place, command, on_part, on_batch, on_progress)
+        for run in runs:
+            record = worker.do(run)
+            done.append(record)
+            outer.write(summary(record))
+            outer.update()
+            write_report(out)
+    console.print(f"{len(done)} runs: {write_report(out)}")
+    if json_path:
+        records.write_json(json_path, {"preset": chosen.name, "runs": done})
+
+
+def summary(record: Record) -> str:
+    """Write a run as one line."""
+    entries = record["evaluations"]
+    figures = [f"{entry['name']} {entry['robust_accuracy']:.1%}" for entry in entries]
+    clean, radius = f"clean {entries[0]['clean_accuracy']:.1%}", show_eps(record["config"]["eps"])
+    return f"{record['id']}: {clean}, at {radius} {', '.join(figures)} (n {entries[0]['n']})"

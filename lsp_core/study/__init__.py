@@ -1,0 +1,8 @@
+"""The study: a grid of trainings, each measured the same way, and the page that says what came of it."""
+
+from __future__ import annotations
+
+from lsp_core.study.preset import Grid, Preset, Run, parse_preset, read_preset
+from lsp_core.study.worker import Worker
+
+__all__ = ["Grid", "Preset", "Run", "Worker", "parse_preset", "read_preset"]

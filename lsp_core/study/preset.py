@@ -1,0 +1,147 @@
+"""A preset: the grids of runs that a study asks for, read from a small TOML file.
+
+``seeds``, ``n`` and ``attacks`` at the top hold for every grid that does not set its own. Each ``[[grid]]`` has a
+``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that.
+A variant is what differs from the data set's recipe: fields of ``TrainConfig``, and ``lsp``, a table of fields of
+``LSP`` ({} is the recipe's). The first variant of a grid is the one that the others are compared with.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from lsp_core.attacks.named import NAMED
+from lsp_core.lsp import LSP
+from lsp_core.objectives import OBJECTIVES
+from lsp_core.recipes import TrainConfig
+from lsp_core.types import Record, pick
+
+FOLDER = Path(__file__).parent / "presets"
+SETTINGS = {field.name for field in fields(TrainConfig)} - {"dataset", "objective", "seed"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and everything that is measured of it.
+
+    Attributes:
+        variant: its name in the grid.
+        settings: what differs from the recipe, as in the preset.
+        attacks: names as in ``evaluate --attacks``, all at the radius of the training.
+        n: test images, the first of those that seed 0 draws.
+    """
+
+    dataset: str
+    objective: str
+    variant: str
+    seed: int
+    settings: Record
+    attacks: tuple[str, ...]
+    n: int
+
+    @property
+    def id(self) -> str:
+        """The name of its files."""
+        slug = re.sub(r"[^a-z0-9.]+", "-", self.variant.lower()).strip("-")
+        return f"{Path(self.dataset).name}-{self.objective}-{slug}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A question, and the runs that answer it: every data set with every objective, variant and seed."""
+
+    title: str
+    datasets: tuple[str, ...]
+    objectives: tuple[str, ...]
+    variants: dict[str, Record]
+    seeds: tuple[int, ...]
+    attacks: tuple[str, ...]
+    n: int
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        for name in self.objectives:
+            pick("objective", name, OBJECTIVES)
+        for name in self.attacks:
+            pick("attack", name, NAMED)
+        for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")
+        if self.n < 1:
+            raise ValueError(f"n of {self.title!r} is {self.n}, but it must be 1 or more.")
+        for name, variant in self.variants.items():
+            for key in variant.keys() - {"lsp"}:
+                pick(f"setting of variant {name!r}", key, dict.fromkeys(sorted(SETTINGS)))
+            LSP(**variant.get("lsp", {}))
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs, all variants of one seed after each other, so that a study cut off has whole comparisons."""
+        for dataset, objective, seed in itertools.product(self.datasets, self.objectives, self.seeds):
+            for name, settings in self.variants.items():
+                yield Run(dataset, objective, name, seed, settings, self.attacks, self.n)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named study; ``text`` is its file, word for word."""
+
+    name: str
+    grids: tuple[Grid, ...]
+    text: str
+
+    def runs(self) -> list[Run]:
+        """Return the runs of all grids, each once, with every attack that any of them asks for.
+
+        Raises:
+            ValueError: if two grids mean different things by one run.
+        """
+        found: dict[str, Run] = {}
+        for run in (run for grid in self.grids for run in grid.runs()):
+            first = found.setdefault(run.id, run)
+            if (first.settings, first.n) != (run.settings, run.n):
+                raise ValueError(f"variant {run.variant!r} of {run.id} has other settings or n in another grid.")
+            attacks = tuple(dict.fromkeys(first.attacks + run.attacks))
+            found[run.id] = Run(**{**vars(first), "attacks": attacks})
+        return list(found.values())
+
+
+def parse_preset(name: str, text: str) -> Preset:
+    """Read a preset from TOML.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    try:
+        content: Record = tomllib.loads(text)
+        common: Record = {key: content.pop(key) for key in ("seeds", "attacks", "n") if key in content}
+        grids = tuple(_grid({**common, **entry}) for entry in content.pop("grid"))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"preset {name} cannot be read: {error}.") from error
+    if content:
+        raise ValueError(f"preset {name} has {', '.join(content)}, which mean nothing there.")
+    preset = Preset(name, grids, text)
+    preset.runs()
+    return preset
+
+
+def _grid(entry: Record) -> Grid:
+    settings: Record = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return Grid(**settings)
+
+
+def read_preset(name: str) -> Preset:
+    """Return a preset of the package by its name, or one of your own by the path of its file.
+
+    Raises:
+        ValueError: if there is none, or it cannot be read.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(preset.stem for preset in FOLDER.glob("*.toml")))
+        raise ValueError(f"unknown preset {name!r}: choose one of {known}, or the path of a file that ends in .toml.")
+    return parse_preset(path.stem, path.read_text(encoding="utf-8"))

@@ -30,6 +30,7 @@ class LSP:
         weight: factor of the term in the training loss (``__call__`` returns the term itself).
         vicinity: which point of the eps-ball stands for it: see ``VICINITIES``.
         eps: radius of the noise ball, in pixel units.
+        share: share of each batch that the term looks at. The rest needs no second pass, which is what the term costs.
         k: how many nearest images count; the k-th sets the local bandwidth.
         temperature: scale of squared embedding distances in ``distribution``.
         part: whose neighbourhood is kept: see ``PARTS``. ``vicinity`` knows the ball alone.
@@ -41,6 +42,7 @@ class LSP:
     weight: float = 30.0
     vicinity: Vicinity = "noise"
     eps: float = 0.3
+    share: float = 1.0
     k: int = 8
     temperature: float = 0.1
     part: Part = "both"
@@ -58,8 +60,14 @@ class LSP:
                 raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be 0 or more.")
         if self.eps > 1 or self.warmup > 1:
             raise ValueError(f"eps and warmup of LSP are {self.eps:g} and {self.warmup:g}, but they must be 1 or less.")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share of LSP is {self.share:g}, but it must be above 0 and at most 1.")
         if self.k < 1 or self.temperature <= 0:
             raise ValueError(f"k is {self.k} and temperature {self.temperature:g}, but LSP needs both above 0.")
+
+    def count(self, batch_size: int) -> int:
+        """Return how many images of a batch the term looks at: their share, and one at the least."""
+        return max(1, round(self.share * batch_size))
 
     def sample(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one point of the eps-ball of each image: uniform noise, clipped to [0,1]."""

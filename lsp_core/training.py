@@ -146,12 +146,15 @@ class Trainer:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             views = self._views(images, labels, progress)
             features = self.model.features(torch.cat(list(views.values())))
-            logits = dict(zip(views, self.model.head(features).float().chunk(len(views)), strict=True))
-        embedding = dict(zip(views, features.float().chunk(len(views)), strict=True))
+            sizes = [len(view) for view in views.values()]
+            logits = dict(zip(views, self.model.head(features).float().split(sizes), strict=True))
+        embedding = dict(zip(views, features.float().split(sizes), strict=True))
         loss = self.objective.loss(logits.get("clean"), logits.get("adversarial"), labels)
         term = torch.zeros_like(loss)
         if lsp is not None:
-            term = lsp(images, embedding["clean"], views[lsp.vicinity], embedding[lsp.vicinity])
+            part = slice(lsp.count(len(images)))  # of a batch in random order
+            points, moved = views[lsp.vicinity][part], embedding[lsp.vicinity][part]
+            term = lsp(images[part], embedding["clean"][part], points, moved)
             loss = loss + term * lsp.weight * min(1.0, progress / max(lsp.warmup, 1e-9))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -166,14 +169,15 @@ class Trainer:
         statistics of a twin come from both, and those of its baseline from the one batch that it trains on.
         """
         lsp, views = self.config.lsp, {}
+        part = images[: lsp.count(len(images))] if lsp is not None else images[:0]
         if self.objective.needs_clean or lsp is not None:
-            views["clean"] = images
+            views["clean"] = images if self.objective.needs_clean else part
         if self.objective.crafts:
             eps = self.config.eps * min(1.0, progress / max(self.config.eps_warmup, 1e-9))
             seed = int(torch.randint(2**31, (1,), generator=self.generator, device=self.device))
             views["adversarial"] = self.objective.craft(self.model, images, labels, eps, seed)
         if lsp is not None and lsp.vicinity == "noise":
-            views["noise"] = lsp.sample(images, self.noise)
+            views["noise"] = lsp.sample(part, self.noise)
         return views
 
     def _validate(self) -> Evaluation:

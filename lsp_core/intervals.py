@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+Z = 1.959963984540054  # 97.5 % of a normal distribution lies below
+
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a fraction (Wilson 1927).
@@ -14,9 +16,8 @@ def wilson_interval(correct: int, n: int) -> tuple[float, float]:
     """
     if n == 0:
         return 0.0, 1.0
-    z = 1.959963984540054
-    centre, spread = correct + z * z / 2, z * math.sqrt(correct * (n - correct) / n + z * z / 4)
-    return max(0.0, (centre - spread) / (n + z * z)), min(1.0, (centre + spread) / (n + z * z))
+    centre, spread = correct + Z * Z / 2, Z * math.sqrt(correct * (n - correct) / n + Z * Z / 4)
+    return max(0.0, (centre - spread) / (n + Z * Z)), min(1.0, (centre + spread) / (n + Z * Z))
 
 
 def paired_interval(a: Iterable[bool], b: Iterable[bool]) -> tuple[float, float]:
@@ -48,6 +49,28 @@ def paired_interval(a: Iterable[bool], b: Iterable[bool]) -> tuple[float, float]
     p, q = ones / n, others / n
     (p_low, p_high), (q_low, q_high) = wilson_interval(ones, n), wilson_interval(others, n)
     return p - q - _joined(p - p_low, q_high - q, phi), p - q + _joined(p_high - p, q - q_low, phi)
+
+
+def mean_difference_interval(differences: Iterable[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of paired differences: one per example, each from -1 to 1.
+
+    Bonett and Price 2012, here also for differences that are means over several trainings: an example is added on which
+    the first wins and one on which the second does, so that the interval has width where no difference was seen, and
+    then it is the mean ± 1.96 standard errors. It speaks of other examples, given these very trainings.
+
+    Raises:
+        ValueError: if a difference is not from -1 to 1.
+
+    >>> [round(bound, 4) for bound in mean_difference_interval([1] * 6 + [-1] * 16 + [0] * 139)]
+    [-0.1195, -0.0032]
+    """
+    values = [float(value) for value in differences]
+    if odd := [value for value in values if not -1 <= value <= 1]:
+        raise ValueError(f"a difference is {odd[0]:g}, but it must be from -1 to 1.")
+    n = len(values) + 2
+    mean = math.fsum(values) / n
+    error = math.sqrt(((math.fsum(value * value for value in values) + 2) / n - mean * mean) / n)
+    return max(-1.0, mean - Z * error), min(1.0, mean + Z * error)
 
 
 def _correlation(both: int, first: int, second: int, neither: int) -> float:

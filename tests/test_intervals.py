@@ -1,12 +1,13 @@
-"""The interval of a paired difference: by hand, against published figures, and against simulation."""
+"""The intervals of paired differences: by hand, against published figures, and against simulation."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from lsp_core.intervals import paired_interval, wilson_interval
+from lsp_core.intervals import mean_difference_interval, paired_interval, wilson_interval
 
 
 def of_table(both, first, second, neither):
@@ -98,3 +99,55 @@ def test_it_holds_the_truth_as_often_as_it_says(cells, n):
     truth = cells[1] - cells[2]
     held = sum(low <= truth <= high for low, high in (of_table(*table) for table in tables))
     assert 0.93 < held / rounds < 0.999  # it is known to be cautious where survivors are rare
+
+
+def test_a_mean_difference_by_hand():
+    # 1, 0.5, 0, -0.5 and the two added, 1 and -1: mean 1 / 6, variance (3.5 / 6 - 1 / 36) = 0.555556,
+    # standard error sqrt(0.555556 / 6) = 0.304290, times 1.959964 is 0.596398.
+    low, high = mean_difference_interval([1, 0.5, 0, -0.5])
+    assert (low, high) == pytest.approx((0.166667 - 0.596398, 0.166667 + 0.596398), abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "n", "low", "high"),
+    [(6, 16, 161, -0.1195, -0.0032)],  # Fagerland, Lydersen and Laake 2017: complete response (Cavo et al. 2012)
+)
+def test_a_mean_difference_of_one_training_is_bonett_and_price(first, second, n, low, high):
+    found = mean_difference_interval([1] * first + [-1] * second + [0] * (n - first - second))
+    assert found == pytest.approx((low, high), abs=5e-5)
+
+
+def seeds(n, trainings, generator):
+    """(n,) mean differences over trainings whose images have much in common: some are easy for all."""
+    ease = generator.normal(0, 1.5, n)
+    one, other = (ease + shift + generator.normal(0, 1, (trainings, n)) > 1 for shift in (0.4, 0))
+    return (one.astype(float) - other).mean(0)
+
+
+def test_a_mean_difference_is_a_paired_t_interval_where_examples_are_many():
+    values = seeds(2000, 3, np.random.default_rng(1))
+    found = stats.ttest_1samp(values, 0).confidence_interval()
+    assert mean_difference_interval(values) == pytest.approx((found.low, found.high), abs=4e-4)
+    added = [*values, 1, -1]
+    exact = stats.norm.interval(0.95, np.mean(added), np.std(added) / math.sqrt(len(added)))
+    assert mean_difference_interval(values) == pytest.approx(exact, abs=1e-12)
+
+
+def test_a_mean_difference_holds_the_truth_as_often_as_it_says():
+    generator = np.random.default_rng(2)
+    truth = seeds(2_000_000, 3, generator).mean()
+    found = [mean_difference_interval(seeds(200, 3, generator)) for _ in range(2000)]
+    assert 0.935 < sum(low <= truth <= high for low, high in found) / len(found) < 0.97
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+def test_a_mean_difference_has_width_where_all_are_the_same(value):
+    low, high = mean_difference_interval([value] * 50)
+    assert -1 <= low <= value <= high <= 1
+    assert 0.02 < high - low < 0.2
+    assert mean_difference_interval([]) == (-1.0, 1.0)
+
+
+def test_a_difference_beyond_one_is_refused():
+    with pytest.raises(ValueError, match=r"a difference is 1\.5, but it must be from -1 to 1"):
+        mean_difference_interval([0, 1.5])

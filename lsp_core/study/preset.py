@@ -12,16 +12,18 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from lsp_core.attacks.named import NAMED
 from lsp_core.lsp import LSP
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.recipes import TrainConfig
+from lsp_core.study.preservation import K
 from lsp_core.types import Record, pick
 
 FOLDER = Path(__file__).parent / "presets"
+KEYS = "seeds, attacks and n, which may stand at the top"
 SETTINGS = {field.name for field in fields(TrainConfig)} - {"dataset", "objective", "seed"}
 
 
@@ -72,8 +74,8 @@ class Grid:
         for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
             if not getattr(self, name):
                 raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")
-        if self.n < 1:
-            raise ValueError(f"n of {self.title!r} is {self.n}, but it must be 1 or more.")
+        if self.n <= 2 * K:
+            raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
         for name, variant in self.variants.items():
             for key in variant.keys() - {"lsp"}:
                 pick(f"setting of variant {name!r}", key, dict.fromkeys(sorted(SETTINGS)))
@@ -118,18 +120,28 @@ def parse_preset(name: str, text: str) -> Preset:
     """
     try:
         content: Record = tomllib.loads(text)
-        common: Record = {key: content.pop(key) for key in ("seeds", "attacks", "n") if key in content}
-        grids = tuple(_grid({**common, **entry}) for entry in content.pop("grid"))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(f"preset {name} cannot be read: {error}.") from error
-    if content:
-        raise ValueError(f"preset {name} has {', '.join(content)}, which mean nothing there.")
-    preset = Preset(name, grids, text)
-    preset.runs()
+    common: Record = {key: content.pop(key) for key in ("seeds", "attacks", "n") if key in content}
+    entries = content.pop("grid", None)
+    if not isinstance(entries, list) or content:
+        raise ValueError(
+            f"preset {name} has {', '.join(content) or 'no [[grid]]'}; it needs [[grid]] tables and {KEYS}."
+        )
+    try:
+        preset = Preset(name, tuple(_grid({**common, **entry}) for entry in entries), text)
+        preset.runs()
+    except (TypeError, AttributeError) as error:  # a list where a table should be, and the like
+        raise ValueError(f"preset {name} cannot be read: {error}.") from error
     return preset
 
 
 def _grid(entry: Record) -> Grid:
+    known = {field.name: field.default is not MISSING for field in fields(Grid)}
+    for key in entry:
+        pick("key of a grid", key, known)
+    if lacking := [key for key, optional in known.items() if not optional and key not in entry]:
+        raise ValueError(f"a grid lacks {', '.join(lacking)}; it needs these, in the grid or at the top of the file.")
     settings: Record = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Grid(**settings)
 

@@ -14,6 +14,7 @@ from lsp_core.augmentation import augment
 from lsp_core.checkpoint import CheckpointError
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation import evaluate
+from lsp_core.history import referee
 from lsp_core.lsp import LSP
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.recipes import OWN, SHARED, TrainConfig, recipe
@@ -198,7 +199,7 @@ def test_the_card_says_all_that_is_needed_to_believe_it(tmp_path):
     }
     assert (card.held_out["n"], card.held_out["attack"]["steps"]) == (12, 10)
     assert card.versions["torch"] == torch.__version__
-    result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, trainer._referee)
+    result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, referee(config))
     assert result.clean_accuracy == card.held_out["clean_accuracy"]
 
 
@@ -244,8 +245,8 @@ def test_the_held_out_part_does_not_follow_the_seed(tmp_path):
 
 def test_statistics_come_from_the_training_part_only(tmp_path):
     trainer = Trainer(marked_dataset(), CONFIG, tmp_path)
-    assert trainer.mean == (round(trainer.train_set.float().mean().item(), 4),)
-    assert trainer.std == (round(trainer.train_set.float().std().item(), 4),)
+    assert trainer.parts.mean == (round(trainer.train_set.float().mean().item(), 4),)
+    assert trainer.parts.std == (round(trainer.train_set.float().std().item(), 4),)
 
 
 def test_the_test_split_is_refused(tmp_path):
@@ -299,9 +300,9 @@ def test_eps_of_adversarial_training_warms_up(tmp_path):
             seen.append((eps, seed))
             return images
 
-    trainer.objective = Spy()
+    criterion = dataclasses.replace(trainer._criterion, objective=Spy())
     for progress in (0.0, 0.25, 0.5, 1.0):
-        trainer._views(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), progress)
+        criterion.views(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), progress)
     assert [eps for eps, _ in seen] == pytest.approx([0.0, 0.1, 0.2, 0.2])
     assert len({seed for _, seed in seen}) == 4  # a start of its own for every batch
 

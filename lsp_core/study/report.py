@@ -22,8 +22,8 @@ INTRO = (
     "every run, that are right before and under the attack. *a ± b* is the mean and the standard deviation over seeds; "
     "of a single seed the brackets hold Wilson's 95 % interval. Differences are in points and paired, image by image "
     "and seed by seed; their brackets hold the 95 % interval over test images, given these trainings (Newcombe 1998 of "
-    "one seed, Bonett and Price 2012 of several), so that the ± beside it, over trainings, is a doubt of its own. One "
-    "such interval in twenty misses by chance.",
+    "one seed, Bonett and Price 2012 of several), while the ± beside it is the spread over trainings. About one such "
+    "interval in twenty misses by chance.",
     "PGD alone is never evidence. The fast ensemble is LSP Lab's own sequence "
     f"({label(fast(0.1))}), each attack on what the ones before left standing; AutoAttack is its authors' standard "
     "sequence, by their library. Every attack has the radius that the model was trained for, in Linf and pixel units.",

@@ -10,9 +10,10 @@ from lsp_core.commands.audit import audit
 from lsp_core.commands.bench import bench
 from lsp_core.commands.evaluate import evaluate
 from lsp_core.commands.info import info
+from lsp_core.commands.study import study
 from lsp_core.commands.train import train
 
-COMMANDS = (train, evaluate, audit, bench, info)
+COMMANDS = (train, evaluate, audit, study, bench, info)
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -24,9 +24,10 @@ attacks = ["pgd"]
 title = "Main"
 datasets = ["digits"]
 objectives = ["standard", "pgd-at"]
+settings = { epochs = 2, limit = 300 }
 [grid.variants]
-baseline = { epochs = 2, limit = 300 }
-"Weight 5" = { epochs = 2, limit = 300, lsp = { weight = 5.0 } }
+baseline = {}
+"Weight 5" = { lsp = { weight = 5.0 } }
 
 [[grid]]
 title = "Referee"
@@ -178,7 +179,7 @@ def test_other_settings_do_not_throw_work_away(worker, tmp_path):
     run = parse_preset("tiny", TINY).runs()[0]
     worker().do(run)
     before = (tmp_path / "results" / f"{run.id}.json").read_bytes()
-    other = parse_preset("tiny", TINY.replace("baseline = { epochs = 2", "baseline = { epochs = 1")).runs()[0]
+    other = parse_preset("tiny", TINY.replace("epochs = 2", "epochs = 1")).runs()[0]
     with pytest.raises(ValueError, match=r"baseline-0.json was made with other settings than .* remove the file"):
         worker().do(other)
     assert (tmp_path / "results" / f"{run.id}.json").read_bytes() == before

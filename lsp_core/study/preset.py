@@ -1,7 +1,8 @@
 """A preset: the grids of runs that a study asks for, read from a small TOML file.
 
 ``seeds``, ``n`` and ``attacks`` at the top hold for every grid that does not set its own. Each ``[[grid]]`` has a
-``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that.
+``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that, and
+a table ``settings`` that holds for all its variants.
 A variant is what differs from the data set's recipe: fields of ``TrainConfig``, and ``lsp``, a table of fields of
 ``LSP`` ({} is the recipe's). The first variant of a grid is the one that the others are compared with.
 """
@@ -12,7 +13,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from lsp_core.attacks.named import NAMED
@@ -24,7 +25,7 @@ from lsp_core.types import Record, pick
 
 FOLDER = Path(__file__).parent / "presets"
 KEYS = "seeds, attacks and n, which may stand at the top"
-SETTINGS = {field.name for field in fields(TrainConfig)} - {"dataset", "objective", "seed"}
+SETTINGS = {key.name for key in fields(TrainConfig)} - {"dataset", "objective", "seed"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Grid:
     attacks: tuple[str, ...]
     n: int
     about: str = ""
+    settings: Record = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.objectives:
@@ -77,7 +79,7 @@ class Grid:
         if self.n <= 2 * K:
             raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
         for name, variant in self.variants.items():
-            for key in variant.keys() - {"lsp"}:
+            for key in {**self.settings, **variant}.keys() - {"lsp"}:
                 pick(f"setting of variant {name!r}", key, dict.fromkeys(sorted(SETTINGS)))
             LSP(**variant.get("lsp", {}))
 
@@ -85,7 +87,8 @@ class Grid:
         """Yield the runs, all variants of one seed after each other, so that a study cut off has whole comparisons."""
         for dataset, objective, seed in itertools.product(self.datasets, self.objectives, self.seeds):
             for name, settings in self.variants.items():
-                yield Run(dataset, objective, name, seed, settings, self.attacks, self.n)
+                whole = {**self.settings, **settings}
+                yield Run(dataset, objective, name, seed, whole, self.attacks, self.n)
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,10 @@ def parse_preset(name: str, text: str) -> Preset:
 
 
 def _grid(entry: Record) -> Grid:
-    known = {field.name: field.default is not MISSING for field in fields(Grid)}
+    required = [key.name for key in fields(Grid) if key.default is MISSING and key.default_factory is MISSING]
     for key in entry:
-        pick("key of a grid", key, known)
-    if lacking := [key for key, optional in known.items() if not optional and key not in entry]:
+        pick("key of a grid", key, {key.name: key for key in fields(Grid)})
+    if lacking := [key for key in required if key not in entry]:
         raise ValueError(f"a grid lacks {', '.join(lacking)}; it needs these, in the grid or at the top of the file.")
     settings: Record = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Grid(**settings)

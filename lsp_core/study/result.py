@@ -47,9 +47,7 @@ class Result:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{self.path} cannot be read ({error}): remove it, and it is made again."
-            ) from error
+            raise ValueError(f"{self.path} cannot be read ({error}): remove it, and it is made again.") from error
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise ValueError(f"{self.path} is no {SCHEMA} file: remove it, and it is made again.")
         return found

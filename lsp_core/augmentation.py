@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class as it is."""
+"""Random changes of images that leave their class as it is."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     which = torch.arange(count, device=device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)  # the permuted view of NHWC is channels_last
+
+
+def uniform_noise(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    """Add uniform noise of up to ``radius`` (pixel units) to images in [0,1]; what leaves that range is clipped."""
+    noise = torch.empty_like(images).uniform_(-radius, radius, generator=generator)
+    return (images + noise).clamp(0, 1)
+
+
+def noise_half(images: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    """Add ``uniform_noise`` to a random half of the images, rounded up, and leave the others as they are."""
+    order = torch.randperm(len(images), generator=generator, device=images.device)
+    noisy = (order < (len(images) + 1) // 2)[:, None, None, None]
+    return torch.where(noisy, uniform_noise(images, radius, generator), images)

@@ -41,11 +41,13 @@ class Criterion:
             views = self.views(images, labels, progress)
             features = self.model.features(torch.cat(list(views.values())))
             sizes = [len(view) for view in views.values()]
-            logits = dict(zip(views, self.model.head(features).float().split(sizes), strict=True))
+            outputs = self.model.head(features).float()
+        logits = dict(zip(views, outputs.split(sizes), strict=True))
         loss = self.objective.loss(logits.get("clean"), logits.get("adversarial"), labels)
         if lsp is None:
             return loss, torch.zeros_like(loss)
-        embedding = dict(zip(views, features.float().split(sizes), strict=True))
+        layer = {"features": features.float(), "logits": outputs}[lsp.layer]
+        embedding = dict(zip(views, layer.split(sizes), strict=True))
         part = slice(lsp.count(len(images)))
         points, moved = views[lsp.vicinity][part], embedding[lsp.vicinity][part]
         term = lsp(images[part], embedding["clean"][part], points, moved)

@@ -12,13 +12,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lsp_core.augmentation import uniform_noise
 from lsp_core.terms import TERMS, unit
 from lsp_core.types import pick
 
 Vicinity = Literal["noise", "adversarial"]
 Part = Literal["both", "ball", "neighbors"]
+Layer = Literal["features", "logits"]
 PARTS = {"both": "images and points", "ball": "points of the eps-ball alone", "neighbors": "images alone"}
 VICINITIES = {"noise": "uniform noise in the eps-ball", "adversarial": "the objective's own adversarial example"}
+LAYERS = {"features": "what feeds the last linear layer", "logits": "what the last linear layer returns"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class LSP:
         vicinity: which point of the eps-ball stands for it: see ``VICINITIES``.
         eps: radius of the noise ball, in pixel units.
         share: share of each batch that the term looks at. The rest needs no second pass, which is what the term costs.
+        layer: which embedding the term acts on: see ``LAYERS``.
         k: how many nearest images count; the k-th sets the local bandwidth.
         temperature: scale of squared embedding distances in ``distribution``.
         part: whose neighbourhood is kept: see ``PARTS``. ``vicinity`` knows the ball alone.
@@ -43,6 +47,7 @@ class LSP:
     vicinity: Vicinity = "noise"
     eps: float = 0.3
     share: float = 1.0
+    layer: Layer = "features"
     k: int = 8
     temperature: float = 0.1
     part: Part = "both"
@@ -52,6 +57,7 @@ class LSP:
     def __post_init__(self) -> None:
         pick("structure term", self.term, TERMS)
         pick("vicinity", self.vicinity, VICINITIES)
+        pick("layer", self.layer, LAYERS)
         pick("part", self.part, PARTS)
         if self.term == "vicinity" and self.part == "neighbors":
             raise ValueError("part is neighbors, but the term vicinity knows only the ball: choose another term.")
@@ -71,15 +77,14 @@ class LSP:
 
     def sample(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one point of the eps-ball of each image: uniform noise, clipped to [0,1]."""
-        noise = torch.empty_like(images).uniform_(-self.eps, self.eps, generator=generator)
-        return (images + noise).clamp(0, 1)
+        return uniform_noise(images, self.eps, generator)
 
     def __call__(self, images: Tensor, features: Tensor, vic_images: Tensor, vic_features: Tensor) -> Tensor:
         """Return the unweighted term (a scalar) for a batch and its eps-ball points.
 
         Args:
             images: (N,C,H,W) in [0,1].
-            features: (N,D) embedding of ``images``.
+            features: (N,D) embedding of ``images``: the features or logits that ``layer`` names.
             vic_images: (N,C,H,W), row i in the eps-ball of image i.
             vic_features: (N,D) embedding of ``vic_images``.
         """

@@ -30,6 +30,7 @@ class Objective(Protocol):
 class Standard:
     """Cross-entropy on the images as they are."""
 
+    smoothing: float = 0.0
     needs_clean: ClassVar[bool] = True
     crafts: ClassVar[bool] = False
 
@@ -40,7 +41,7 @@ class Standard:
     def loss(self, clean: Tensor | None, adversarial: Tensor | None, labels: Tensor) -> Tensor:
         """Return the cross-entropy of the clean logits."""
         assert clean is not None
-        return functional.cross_entropy(clean, labels)
+        return functional.cross_entropy(clean, labels, label_smoothing=self.smoothing)
 
 
 def _crafted(model: nn.Module, images: Tensor, labels: Tensor, attack: PGD) -> Tensor:
@@ -59,6 +60,7 @@ class PGDAT:
     """
 
     steps: int
+    smoothing: float = 0.0
     needs_clean: ClassVar[bool] = False
     crafts: ClassVar[bool] = True
 
@@ -69,7 +71,7 @@ class PGDAT:
     def loss(self, clean: Tensor | None, adversarial: Tensor | None, labels: Tensor) -> Tensor:
         """Return the cross-entropy of the adversarial logits."""
         assert adversarial is not None
-        return functional.cross_entropy(adversarial, labels)
+        return functional.cross_entropy(adversarial, labels, label_smoothing=self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class TRADES:
     """
 
     steps: int
+    smoothing: float = 0.0
     beta: float = 6.0
     needs_clean: ClassVar[bool] = True
     crafts: ClassVar[bool] = True
@@ -107,7 +110,8 @@ class TRADES:
         """Return the cross-entropy plus ``beta`` times the mean divergence; the gradient flows through both sides."""
         assert clean is not None
         assert adversarial is not None
-        return functional.cross_entropy(clean, labels) + self.beta * kl(adversarial, clean).mean()
+        error = functional.cross_entropy(clean, labels, label_smoothing=self.smoothing)
+        return error + self.beta * kl(adversarial, clean).mean()
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class MART:
     """
 
     steps: int
+    smoothing: float = 0.0
     beta: float = 5.0
     needs_clean: ClassVar[bool] = True
     crafts: ClassVar[bool] = True
@@ -132,13 +137,15 @@ class MART:
         assert clean is not None
         assert adversarial is not None
         rival = adversarial.softmax(1).scatter(1, labels[:, None], 0.0).amax(1)
-        boosted = functional.cross_entropy(adversarial, labels) - (1.0001 - rival).log().mean()
+        error = functional.cross_entropy(adversarial, labels, label_smoothing=self.smoothing)
+        boosted = error - (1.0001 - rival).log().mean()
         doubt = 1 - clean.softmax(1).gather(1, labels[:, None]).squeeze(1)
         return boosted + self.beta * (kl(adversarial, clean) * doubt).mean()
 
 
-OBJECTIVES: dict[str, Callable[[int], Objective]] = {
-    "standard": lambda steps: Standard(),
+# From the PGD steps and the label smoothing to the objective.
+OBJECTIVES: dict[str, Callable[[int, float], Objective]] = {
+    "standard": lambda steps, smoothing: Standard(smoothing),
     "pgd-at": PGDAT,
     "trades": TRADES,
     "mart": MART,

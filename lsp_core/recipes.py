@@ -27,6 +27,10 @@ class TrainConfig:
         held_out: training images set apart to choose the best epoch; never test images.
         limit: use this many training images; None is all.
         precision: of the forward and backward passes; the weights stay float32.
+        ema: decay per step of the weight average that is then validated and saved; 0 keeps none.
+        label_smoothing: share of each label that all classes divide among them, in every cross-entropy.
+        noise: radius of uniform noise on half the images of each batch, in pixel units: augmentation without any term,
+            and so the control for LSP's noise ball.
     """
 
     dataset: str
@@ -46,13 +50,20 @@ class TrainConfig:
     limit: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
+    ema: float = 0.0
+    label_smoothing: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         pick("model", self.model, MODELS)
-        objective = pick("objective", self.objective, OBJECTIVES)(self.steps)
+        objective = pick("objective", self.objective, OBJECTIVES)(self.steps, self.label_smoothing)
         pick("precision", self.precision, {"float32": 0, "bfloat16": 0})
-        if not 0 <= self.eps <= 1:
-            raise ValueError(f"eps is {self.eps:g}, but it must be from 0 to 1 (pixels).")
+        for name in ("eps", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}, but it must be from 0 to 1 (pixels).")
+        for name in ("ema", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}, but it must be 0 or more and below 1.")
         for name in ("epochs", "batch_size", "steps", "held_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
@@ -111,7 +122,7 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
     """
     pick("objective", objective, OBJECTIVES)
     like = dataset if dataset in SHARED else "mnist" if data.image_shape[0] == 1 else "cifar10"
-    kin = "pgd-at" if OBJECTIVES[objective](1).crafts else "standard"  # all that train on examples share a recipe
+    kin = "pgd-at" if OBJECTIVES[objective](1, 0.0).crafts else "standard"  # all that train on examples share a recipe
     settings: Record = {**SHARED[like], **OWN.get((like, kin), {}), "objective": objective}
     if like != dataset:
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))

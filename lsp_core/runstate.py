@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from lsp_core.checkpoint import CheckpointError, save_tensors
 from lsp_core.types import Classifier, Record
@@ -21,17 +22,21 @@ class RunState:
 
     Attributes:
         generators: the random streams, by name.
+        average: of the weights, None if none is kept.
     """
 
     model: Classifier
     optimizer: torch.optim.Optimizer
     generators: Mapping[str, torch.Generator]
+    average: AveragedModel | None = None
 
     def save(self, path: Path, settings: Record, history: list[Record]) -> None:
         """Write the state to ``path`` (atomic), with the settings of the run and what is known of its epochs."""
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
         for index, parameter in enumerate(self.model.parameters()):
             tensors[f"momentum.{index}"] = self.optimizer.state[parameter]["momentum_buffer"]
+        if self.average is not None:
+            tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
         tensors |= {name: generator.get_state() for name, generator in self.generators.items()}
         save_tensors(path, tensors, {"state": json.dumps({"config": settings, "history": history})})
 
@@ -61,6 +66,8 @@ class RunState:
         for index, parameter in enumerate(self.model.parameters()):
             momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])  # keeps the memory format
             self.optimizer.state[parameter]["momentum_buffer"] = momentum
+        if self.average is not None:
+            self.average.load_state_dict(_below("average.", tensors))
         for name, generator in self.generators.items():
             generator.set_state(tensors[name].cpu())
 

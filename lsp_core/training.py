@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from lsp_core.augmentation import augment
+from lsp_core.augmentation import augment, noise_half
+from lsp_core.average import weight_average
 from lsp_core.checkpoint import CheckpointError, read_card, save_checkpoint
 from lsp_core.criterion import Criterion
 from lsp_core.data import ImageDataset
@@ -65,15 +67,22 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(config.seed)
         # Of its own, so that twins see the same images in the same order whether or not noise is drawn.
         self.noise = torch.Generator(device).manual_seed(config.seed + 1)
-        objective = OBJECTIVES[config.objective](config.steps)
+        objective = OBJECTIVES[config.objective](config.steps, config.label_smoothing)
         self._criterion = Criterion(self.model, objective, config, self.generator, self.noise)
-        self._state = RunState(self.model, self.optimizer, {"generator": self.generator, "noise": self.noise})
+        self.average = weight_average(self.model, config.ema) if config.ema else None
+        streams = {"generator": self.generator, "noise": self.noise}
+        self._state = RunState(self.model, self.optimizer, streams, self.average)
         self.history: list[EpochLog] = []
         self.folder = Path(folder)
 
     def path(self, kind: str = "") -> Path:
         """Return the path of the best checkpoint, or of another ``kind``: ".last" or ".resume"."""
         return self.folder / f"{self.config.name}{kind}.safetensors"
+
+    @property
+    def result(self) -> Classifier:
+        """What is validated and saved: the model, or the average of its weights where one is kept."""
+        return self.model if self.average is None else cast(Classifier, self.average.module)
 
     def run(self, on_batch: OnBatch | None = None, on_epoch: OnEpoch | None = None) -> list[EpochLog]:
         """Train to the end; what a callback raises ends it, and ``resume`` goes on from the last whole epoch."""
@@ -83,8 +92,8 @@ class Trainer:
             self.history.append(log)
             card = training_card(self.config, CONSTANTS, self.parts, self.history, self.command)
             if best:
-                save_checkpoint(self.path(), self.model, card)
-            save_checkpoint(self.path(".last"), self.model, card)
+                save_checkpoint(self.path(), self.result, card)
+            save_checkpoint(self.path(".last"), self.result, card)
             history = [dataclasses.asdict(past) for past in self.history]
             self._state.save(self.path(".resume"), self._settings(), history)
             if on_epoch is not None:
@@ -116,16 +125,19 @@ class Trainer:
             group["lr"] = config.lr * min(progress / PEAK + 0.01, (1 - progress) / (1 - PEAK))
         images = self.train_set.float(rows).contiguous(memory_format=torch.channels_last)
         images = augment(images, self.generator) if config.augment else images
+        images = noise_half(images, config.noise, self.noise) if config.noise else images
         loss, term = self._criterion(images, self.train_set.labels[rows], progress)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
         return torch.stack([loss.detach(), term.detach()])
 
     def _validate(self) -> Evaluation:
         images = self.held_out.float().contiguous(memory_format=torch.channels_last)
-        return evaluate(self.model, images, self.held_out.labels, referee(self.config))
+        return evaluate(self.result, images, self.held_out.labels, referee(self.config))
 
     def resume(self) -> int:
         """Go back to the last whole epoch of a run; return how many are done, all of them if it was finished.

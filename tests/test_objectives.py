@@ -22,12 +22,12 @@ def net():
 def test_standard_minimises_cross_entropy_of_clean_logits():
     two = torch.tensor(2.0)
     by_hand = ((1 + (-two).exp()).log() + two.log()) / 2
-    standard = OBJECTIVES["standard"](7)
+    standard = OBJECTIVES["standard"](7, 0.0)
     torch.testing.assert_close(standard.loss(LOGITS, None, LABELS), by_hand)
 
 
 def test_adversarial_training_minimises_cross_entropy_of_adversarial_logits_only():
-    objective = OBJECTIVES["pgd-at"](7)
+    objective = OBJECTIVES["pgd-at"](7, 0.0)
     expected = functional.cross_entropy(LOGITS, LABELS)
     torch.testing.assert_close(objective.loss(LOGITS * 9, LOGITS, LABELS), expected)
     torch.testing.assert_close(objective.loss(None, LOGITS, LABELS), expected)
@@ -37,14 +37,14 @@ def test_trades_by_hand():
     # Clean: p = (0.8, 0.2), under attack q = (0.5, 0.5). KL(p || q) = 0.8 log 1.6 + 0.2 log 0.4.
     clean, adversarial = torch.tensor([[math.log(4), 0.0]]), torch.zeros(1, 2)
     divergence = 0.8 * math.log(1.6) + 0.2 * math.log(0.4)
-    loss = OBJECTIVES["trades"](7).loss(clean, adversarial, torch.tensor([0]))
+    loss = OBJECTIVES["trades"](7, 0.0).loss(clean, adversarial, torch.tensor([0]))
     assert loss.item() == pytest.approx(-math.log(0.8) + 6 * divergence, rel=1e-6)
 
 
 def test_trades_pulls_at_both_sides():
     clean = torch.tensor([[1.0, 0.0]], requires_grad=True)
     adversarial = torch.tensor([[0.0, 0.5]], requires_grad=True)
-    trades = OBJECTIVES["trades"](7)
+    trades = OBJECTIVES["trades"](7, 0.0)
     trades.loss(clean, adversarial, torch.tensor([0])).backward()
     alone = torch.autograd.grad(functional.cross_entropy(clean, torch.tensor([0])), clean)[0]
     assert adversarial.grad.abs().min() > 0
@@ -56,7 +56,7 @@ def test_mart_by_hand():
     clean, adversarial = torch.tensor([[0.8, 0.2, 1e-30]]).log(), torch.tensor([[0.25, 0.5, 0.25]]).log()
     divergence = 0.8 * math.log(0.8 / 0.25) + 0.2 * math.log(0.2 / 0.5)
     expected = -math.log(0.25) - math.log(0.5001) + 5 * divergence * (1 - 0.8)
-    loss = OBJECTIVES["mart"](7).loss(clean, adversarial, torch.tensor([0]))
+    loss = OBJECTIVES["mart"](7, 0.0).loss(clean, adversarial, torch.tensor([0]))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_each_crafts_with_its_own_attack(net):
         "fast-at": PGD(eps, alpha=1.25 * eps, steps=1, early_stop=False, seed=seed),
     }
     for name, attack in attacks.items():
-        crafted = OBJECTIVES[name](3).craft(net, images, labels, eps, seed)
+        crafted = OBJECTIVES[name](3, 0.0).craft(net, images, labels, eps, seed)
         assert net.training
         assert crafted.equal(attack(net.eval(), images, labels)), name
         net.train()
@@ -77,7 +77,7 @@ def test_each_crafts_with_its_own_attack(net):
 
 def test_standard_crafts_nothing(net):
     images, labels = random_batch(net)
-    objective = OBJECTIVES["standard"](7)
+    objective = OBJECTIVES["standard"](7, 0.0)
     assert not objective.crafts
     assert objective.needs_clean
     assert objective.craft(net, images, labels, 0.1, seed=0) is images
@@ -86,7 +86,7 @@ def test_standard_crafts_nothing(net):
 def test_adversarial_training_crafts_full_length_pgd(net):
     images, labels = random_batch(net)
     labels[::2] = (labels[::2] + 1) % 5  # fooled from the start, and yet all steps are taken
-    objective = OBJECTIVES["pgd-at"](3)
+    objective = OBJECTIVES["pgd-at"](3, 0.0)
     crafted = objective.craft(net, images, labels, 0.1, seed=5)
     assert net.training
     assert crafted.equal(PGD(0.1, steps=3, early_stop=False, seed=5)(net.eval(), images, labels))
@@ -100,6 +100,6 @@ def test_crafting_leaves_gradients_and_statistics_alone(name, digits_train):
 
     model = build_model("cnn", (1, 8, 8), 10, [0.3], [0.4]).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    OBJECTIVES[name](2).craft(model, digits_train.float(slice(0, 8)), digits_train.labels[:8], 0.1, seed=0)
+    OBJECTIVES[name](2, 0.0).craft(model, digits_train.float(slice(0, 8)), digits_train.labels[:8], 0.1, seed=0)
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())

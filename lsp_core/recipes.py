@@ -102,9 +102,9 @@ OWN: dict[tuple[str, str], Record] = {
     ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 4, "epochs": 10},
 }
 STRUCTURE: dict[tuple[str, str], Record] = {
-    ("digits", "standard"): {"weight": 100.0, "eps": 0.3},
-    ("mnist", "standard"): {"weight": 30.0, "eps": 0.3},
-    ("cifar10", "standard"): {"weight": 100.0, "eps": 8 / 255},
+    ("digits", "standard"): {"weight": 200.0, "eps": 0.3, "share": 0.25},
+    ("mnist", "standard"): {"weight": 60.0, "eps": 0.3, "share": 0.25},
+    ("cifar10", "standard"): {"weight": 100.0, "eps": 8 / 255, "share": 0.25},
 }
 
 
@@ -128,7 +128,7 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
-        own_eps = {"weight": 50.0, "vicinity": "adversarial", "eps": settings["eps"]}
+        own_eps = {"weight": 50.0, "vicinity": "adversarial", "eps": settings["eps"], "share": 0.25}
         default: Record = STRUCTURE.get((like, kin), own_eps)
         given = {key: value for key, value in lsp.items() if value is not None}
         settings["lsp"] = LSP(**{**default, **given})

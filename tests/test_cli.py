@@ -85,16 +85,16 @@ def test_train_makes_a_twin_with_lsp(run, tmp_path):
 
 
 def test_train_resumes(run, tmp_path, monkeypatch):
-    from lsp_core.training import Trainer
+    from lsp_core.runstate import RunState
 
-    save_state = Trainer._save_state
+    save = RunState.save
 
-    def cut(self):
-        save_state(self)
+    def cut(self, *arguments):
+        save(self, *arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_save_state", cut)
+        patch.setattr(RunState, "save", cut)
         status, _, err = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path)
     assert status == 130
     assert "goes on with --resume" in err

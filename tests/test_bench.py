@@ -13,9 +13,9 @@ import pytest
 import torch
 from conftest import TinyNet, random_batch
 
-from lsp_core import bench, cli
+from lsp_core import bench, cli, recipes
 from lsp_core.attacks import PGD
-from lsp_core.bench import attacks, levers, rivals, timing
+from lsp_core.bench import attacks, levers, rivals, timing, training
 from lsp_core.bench.report import to_markdown
 from lsp_core.bench.timing import Row, Timing, race
 
@@ -138,6 +138,32 @@ def test_the_ensemble_must_fool_as_many(digits, monkeypatch):
     monkeypatch.setattr(attacks, "fast", lambda eps, seed: strong)
     (row,) = attacks.ensemble(digits, settings)
     assert row.agrees
+
+
+def test_a_training_step_is_that_of_the_recipe_and_has_its_goal(digits, monkeypatch):
+    seen = []
+
+    def watch(arms, runs, **settings):
+        seen.append(arms)
+        return {"lsp": timed(1.5), "base": timed(1.0), "bare": timed(0.5)}
+
+    monkeypatch.setitem(recipes.STRUCTURE, ("digits", "standard"), {"weight": 100.0, "eps": 0.3, "share": 0.5})
+    monkeypatch.setattr(training, "race", watch)
+    trainers, real = [], training._step
+    monkeypatch.setattr(training, "_step", lambda trainer: (trainers.append(trainer), real(trainer))[1])
+    rows = list(training.training_steps(digits, bench.Settings(runs=1)))
+    assert [(row.limit, row.met) for row in rows] == [(1.6, True), (None, None), (1.1, False), (None, None)]
+    assert "with LSP on 50% of the images" in rows[0].what
+    assert "with LSP on 25% of the images" in rows[2].what
+    standard, _, crafting, _ = (trainer.config for trainer in trainers)
+    for config in (standard, crafting):
+        expected = recipes.recipe(digits.train, "digits", config.objective, {}, limit=config.limit)
+        assert config == expected
+    images = []
+    monkeypatch.setattr(type(trainers[0].model), "features", lambda net, batch: images.append(len(batch)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        seen[0]["lsp"]()
+    assert images == [64 + 32]
 
 
 def test_threads_are_given_back(digits):

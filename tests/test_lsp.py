@@ -297,6 +297,11 @@ def test_sample_fills_the_ball_within_the_range():
     assert LSP(eps=0.0).sample(images, torch.Generator()).equal(images)
 
 
+@pytest.mark.parametrize(("share", "count"), [(1.0, 12), (0.5, 6), (0.25, 3), (0.3, 4), (0.01, 1)])
+def test_a_share_is_a_whole_number_of_images(share, count):
+    assert LSP(share=share).count(12) == count
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -309,6 +314,10 @@ def test_sample_fills_the_ball_within_the_range():
         ({"warmup": 2.0}, "they must be 1 or less"),
         ({"k": 0}, "k is 0"),
         ({"temperature": 0.0}, "temperature 0"),
+        ({"share": 0.0}, "share of LSP is 0, but it must be above 0 and at most 1"),
+        ({"share": 1.5}, "share of LSP is 1.5"),
+        ({"share": float("nan")}, "share of LSP is nan"),
+        ({"layer": "pixels"}, "unknown layer 'pixels': choose one of features, logits"),
         ({"part": "half"}, "unknown part 'half': choose one of both, ball, neighbors"),
         ({"part": "neighbors"}, "the term vicinity knows only the ball"),
     ],

@@ -60,6 +60,25 @@ def test_mart_by_hand():
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
+# The first row of LOGITS has -log p of 0.127 and 2.127, the second log 2 twice: a fifth of the label, divided among the
+# classes, adds 0.2 * (mean over the classes - that of the label) = 0.2 to the first row and nothing to the second.
+SMOOTHED = {"standard": 0.1, "pgd-at": 0.2, "trades": 0.1, "mart": 0.2, "fast-at": 0.2}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_label_smoothing_by_hand(name):
+    sharp, smooth = OBJECTIVES[name](7, 0.0), OBJECTIVES[name](7, 0.2)
+    logits = (LOGITS, 2 * LOGITS, LABELS)  # the adversarial ones twice as far apart, and so is what is added
+    assert (smooth.loss(*logits) - sharp.loss(*logits)).item() == pytest.approx(SMOOTHED[name], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_crafting_knows_no_label_smoothing(name, net):
+    images, labels = random_batch(net)
+    sharp, smooth = (OBJECTIVES[name](3, share).craft(net, images, labels, 0.1, seed=5) for share in (0.0, 0.5))
+    assert sharp.equal(smooth)
+
+
 def test_each_crafts_with_its_own_attack(net):
     images, labels = random_batch(net)
     eps, seed = 0.1, 5

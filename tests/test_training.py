@@ -10,12 +10,15 @@ from conftest import toy_dataset
 
 import lsp_core
 from lsp_core import training
-from lsp_core.augmentation import augment
+from lsp_core.augmentation import augment, noise_half
+from lsp_core.average import weight_average
 from lsp_core.checkpoint import CheckpointError
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation import evaluate
 from lsp_core.history import referee
 from lsp_core.lsp import LSP
+from lsp_core.models import MODELS
+from lsp_core.models.cnn import SmallCNN
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.recipes import OWN, SHARED, TrainConfig, recipe
 from lsp_core.training import EpochLog, Trainer
@@ -32,6 +35,12 @@ VARIANTS = {
         CONFIG, objective="pgd-at", lsp=LSP("distribution", vicinity="adversarial", weight=0.5)
     ),
     "augmented": dataclasses.replace(CONFIG, augment=True),
+    "pgd-at with a share": dataclasses.replace(
+        CONFIG, objective="pgd-at", lsp=LSP("distribution", vicinity="adversarial", weight=0.5, share=0.5)
+    ),
+    "all together": dataclasses.replace(
+        CONFIG, ema=0.8, label_smoothing=0.05, noise=0.1, lsp=dataclasses.replace(NOISE, share=0.5, layer="logits")
+    ),
     "bfloat16": dataclasses.replace(CONFIG, precision="bfloat16"),
 }
 
@@ -80,11 +89,17 @@ def test_twins_see_the_same_images_in_the_same_order(tmp_path, monkeypatch):
         return seen[key][-1]
 
     monkeypatch.setattr(training, "augment", watch)
-    for key, lsp in (("baseline", None), ("twin", NOISE)):
+    for key, change in {
+        "baseline": {},
+        "twin": {"lsp": NOISE},
+        "noise": {"noise": 0.2},
+        "average": {"ema": 0.9},
+    }.items():
         seen[key] = []
-        train(dataclasses.replace(config, lsp=lsp), tmp_path)
+        train(dataclasses.replace(config, **change), tmp_path)
     assert len(seen["baseline"]) > 3
-    assert all(map(torch.equal, seen["baseline"], seen["twin"]))
+    for other in ("twin", "noise", "average"):
+        assert all(map(torch.equal, seen["baseline"], seen[other]))
 
 
 class Interrupt(Exception):
@@ -307,22 +322,27 @@ def test_eps_of_adversarial_training_warms_up(tmp_path):
     assert len({seed for _, seed in seen}) == 4  # a start of its own for every batch
 
 
-def test_a_step_by_hand(tmp_path):
+@pytest.mark.parametrize(
+    ("share", "layer", "smoothing"), [(1.0, "features", 0.0), (0.25, "features", 0.0), (0.5, "logits", 0.2)]
+)
+def test_a_step_by_hand(tmp_path, share, layer, smoothing):
     # One step of plain SGD on cross-entropy plus the warmed-up structure term, written out.
-    lsp = LSP(weight=4.0, eps=0.1, warmup=0.5)
-    config = dataclasses.replace(CONFIG, lsp=lsp, momentum=0.5, weight_decay=0.0)
+    lsp, count = LSP(weight=4.0, eps=0.1, warmup=0.5, share=share, layer=layer), round(12 * share)
+    config = dataclasses.replace(CONFIG, lsp=lsp, momentum=0.5, weight_decay=0.0, label_smoothing=smoothing)
     trainer, again = (Trainer(toy_dataset(), config, tmp_path) for _ in range(2))
     rows, progress = torch.arange(12), 0.25
     trainer.model.train()
     loss, term = trainer._step(rows, progress).tolist()
 
     model, images, labels = again.model.train(), again.train_set.float(rows), again.train_set.labels[rows]
-    nearby = lsp.sample(images.contiguous(memory_format=torch.channels_last), again.noise)
+    nearby = lsp.sample(images[:count].contiguous(memory_format=torch.channels_last), again.noise)
     features = model.features(torch.cat([images, nearby]))
     clean, near = features[:12], features[12:]
-    units = [part / (part.square().sum(1, keepdim=True) + 1e-6).sqrt() for part in (clean, near)]
+    pairs = (clean[:count], near) if layer == "features" else (model.head(clean[:count]), model.head(near))
+    units = [part / (part.square().sum(1, keepdim=True) + 1e-6).sqrt() for part in pairs]
     expected_term = ((units[0] - units[1]) ** 2).sum(1).mean()
-    expected = torch.nn.functional.cross_entropy(model.head(clean), labels) + 4.0 * 0.5 * expected_term
+    error = torch.nn.functional.cross_entropy(model.head(clean), labels, label_smoothing=smoothing)
+    expected = error + 4.0 * 0.5 * expected_term
     assert term == pytest.approx(expected_term.item(), rel=1e-4)
     assert loss == pytest.approx(expected.item(), rel=1e-4)
     gradients = torch.autograd.grad(expected, list(model.parameters()))
@@ -357,7 +377,153 @@ def test_the_score_is_the_mean_of_clean_and_robust():
     assert EpochLog(0, 1.0, 0.0, 0.8, 0.4, 1.0).score == pytest.approx(0.6)
 
 
+# --- What passes through the model for the term ---
+
+
+@pytest.mark.parametrize(
+    ("objective", "vicinity", "sizes"),
+    [
+        ("standard", "noise", {"clean": 12, "noise": 3}),
+        ("pgd-at", "noise", {"clean": 3, "adversarial": 12, "noise": 3}),
+        ("pgd-at", "adversarial", {"clean": 3, "adversarial": 12}),
+        ("trades", "adversarial", {"clean": 12, "adversarial": 12}),
+    ],
+)
+def test_only_the_share_that_the_term_looks_at_passes_for_it(tmp_path, monkeypatch, objective, vicinity, sizes):
+    config = dataclasses.replace(CONFIG, objective=objective, lsp=LSP(vicinity=vicinity, eps=0.1, share=0.25))
+    trainer = Trainer(toy_dataset(), config, tmp_path)
+    trainer.model.train()
+    images, labels = trainer.train_set.float(slice(0, 12)), trainer.train_set.labels[:12]
+    views = trainer._criterion.views(images, labels, 1.0)
+    assert {name: len(view) for name, view in views.items()} == sizes
+    assert all((view - images[: len(view)]).abs().max() <= 0.1 + 1e-6 for view in views.values())  # of the same images
+    passed, features = [], type(trainer.model).features
+
+    def spy(self, images):
+        passed.extend([len(images)] if self.training else [])  # crafting is done in evaluation mode
+        return features(self, images)
+
+    monkeypatch.setattr(type(trainer.model), "features", spy)
+    trainer._step(torch.arange(12), 1.0)
+    assert passed == [sum(sizes.values())]
+
+
+class Normless(SmallCNN):
+    """The small network without batch norm."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        for index, layer in enumerate(self.body):
+            self.body[index] = torch.nn.Identity() if isinstance(layer, torch.nn.BatchNorm2d) else layer
+
+
+def test_a_term_of_no_weight_acts_through_batch_norm_alone(tmp_path, monkeypatch):
+    def gap(folder):
+        weights = [
+            train(dataclasses.replace(CONFIG, lsp=lsp), tmp_path / folder).model.head.weight
+            for lsp in (None, dataclasses.replace(NOISE, weight=0.0))
+        ]
+        return (weights[0] - weights[1]).abs().max().item()
+
+    assert gap("with") > 1e-3
+    monkeypatch.setitem(MODELS, "cnn", Normless)
+    assert gap("without") < 1e-5
+
+
+# --- The average of the weights ---
+
+
+def test_the_average_by_hand():
+    model = torch.nn.Linear(1, 1, bias=False)
+    average, seen = weight_average(model, 0.2), []
+    for value in (11.0, 22.0, 70.0):
+        torch.nn.init.constant_(model.weight, value)
+        average.update_parameters(model)
+        seen.append(average.module.weight.item())
+    # A copy; then 2/11 of the old one is kept; then 0.2, the decay, since 3/12 is above it.
+    assert seen == pytest.approx([11.0, 20.0, 0.2 * 20 + 0.8 * 70])
+    late = weight_average(model, 0.9)
+    late.n_averaged += 80  # (1 + 80) / (10 + 80) is the decay itself
+    torch.nn.init.zeros_(model.weight)
+    late.update_parameters(model)
+    assert late.module.weight.item() == pytest.approx(63.0)
+    late.update_parameters(model)
+    assert late.module.weight.item() == pytest.approx(56.7)
+
+
+def test_weights_and_statistics_are_averaged_over_the_steps(tmp_path):
+    trainer = Trainer(toy_dataset(), dataclasses.replace(CONFIG, ema=0.9), tmp_path)
+    trainer.model.train()
+    states = []
+    for rows in (torch.arange(12), torch.arange(12, 24)):
+        trainer._step(rows, 0.5)
+        states.append({key: value.clone() for key, value in trainer.model.state_dict().items()})
+    for key, value in trainer.result.state_dict().items():
+        first, second = states[0][key], states[1][key]
+        if value.is_floating_point():
+            torch.testing.assert_close(value, first * 2 / 11 + second * 9 / 11)
+    statistics = [state["body.1.running_mean"] for state in (*states, trainer.result.state_dict())]
+    assert (statistics[0] - statistics[1]).abs().max() > 1e-3
+    assert not statistics[2].equal(statistics[1])
+    assert not trainer.result.training
+    assert trainer.model.training
+
+
+def test_the_average_is_validated_and_saved_and_changes_no_step(tmp_path):
+    plain = train(CONFIG, tmp_path / "plain")
+    config = dataclasses.replace(CONFIG, ema=0.8)
+    averaged = train(config, tmp_path / "averaged")
+    assert same_weights(plain.model.state_dict(), averaged.model.state_dict())
+    assert [log.loss for log in plain.history] == [log.loss for log in averaged.history]
+    model, card = lsp_core.load_checkpoint(averaged.path(".last"))
+    assert same_weights(model.state_dict(), averaged.result.state_dict())
+    assert not same_weights(model.state_dict(), averaged.model.state_dict())
+    result = evaluate(model, averaged.held_out.float(), averaged.held_out.labels, referee(config))
+    assert result.clean_accuracy == card.held_out["clean_accuracy"]
+    assert result.robust_accuracy == averaged.history[-1].robust_accuracy
+    assert card.config["ema"] == 0.8
+    chosen, card = lsp_core.load_checkpoint(averaged.path())
+    result = evaluate(chosen, averaged.held_out.float(), averaged.held_out.labels, referee(config))
+    assert result.clean_accuracy == averaged.history[card.epoch - 1].clean_accuracy
+    assert plain.result is plain.model
+
+
 # --- Augmentation ---
+
+
+@pytest.mark.parametrize(("count", "moved"), [(100, 50), (5, 3), (1, 1)])
+def test_noise_moves_a_random_half_of_the_images(count, moved):
+    images = torch.full((count, 2, 6, 6), 0.5).contiguous(memory_format=torch.channels_last)
+    noisy = noise_half(images, 0.2, torch.Generator().manual_seed(0))
+    steps = (noisy - images).flatten(1).abs()
+    rows = steps.amax(1) > 0
+    assert rows.sum() == moved
+    assert steps.max() <= 0.2 + 1e-6
+    assert (steps[rows] > 0).float().mean() > 0.99  # every pixel of those
+    assert steps[rows].mean().item() == pytest.approx(0.1, abs=0.01)
+    assert noisy.is_contiguous(memory_format=torch.channels_last)
+    assert noise_half(images, 0.2, torch.Generator().manual_seed(0)).equal(noisy)
+    if count == 100:
+        other = noise_half(images, 0.2, torch.Generator().manual_seed(1))
+        assert ((other != images).flatten(1).any(1) != rows).sum() > 20  # another half
+    for edge in (0.0, 1.0):
+        clipped = noise_half(torch.full((8, 1, 4, 4), edge), 0.5, torch.Generator().manual_seed(0))
+        assert clipped.amin() >= 0
+        assert clipped.amax() <= 1
+        assert (clipped != edge).any()
+
+
+def test_a_batch_is_trained_on_with_noise_on_half_of_it(tmp_path, monkeypatch):
+    seen, features = [], SmallCNN.features
+    monkeypatch.setattr(SmallCNN, "features", lambda net, images: (seen.append(images), features(net, images))[1])
+    for radius in (0.0, 0.3):
+        trainer = Trainer(toy_dataset(), dataclasses.replace(CONFIG, noise=radius), tmp_path)
+        trainer.model.train()
+        trainer._step(torch.arange(12), 0.5)
+    plain, noisy = seen
+    assert plain.shape == noisy.shape == (12, 1, 8, 8)
+    assert ((plain - noisy).flatten(1).abs().amax(1) > 0).sum() == 6
+    assert 0.2 < (plain - noisy).abs().max() <= 0.3 + 1e-6
 
 
 def test_augmentation_shifts_and_flips_and_nothing_else():
@@ -396,6 +562,17 @@ def test_twins_differ_in_nothing_but_the_term(dataset, objective):
     assert plain.epochs == (OWN[dataset, objective] | {}).get("epochs", SHARED[dataset]["epochs"])
 
 
+def test_a_recipe_takes_every_setting_as_a_change():
+    changes = {"ema": 0.99, "label_smoothing": 0.1, "noise": 0.2}
+    term = {"share": 0.5, "layer": "logits"}
+    config = recipe(toy_dataset(count=600), "digits", "pgd-at", term, **changes)
+    assert {key: config.to_record()[key] for key in changes} == changes
+    assert {key: config.to_record()["lsp"][key] for key in term} == term
+    plain = recipe(toy_dataset(count=600), "digits", "pgd-at", {})
+    assert {plain.ema, plain.label_smoothing, plain.noise} == {0.0}
+    assert plain.lsp.layer == "features"
+
+
 def test_changes_and_term_settings_go_on_top_of_the_recipe():
     data = toy_dataset(count=600)
     config = recipe(data, "digits", "standard", {"weight": 2.0, "term": None}, epochs=3, lr=None)
@@ -426,6 +603,12 @@ def test_a_configuration_survives_json(objective):
         ({"precision": "float16"}, "unknown precision"),
         ({"eps": 8.0}, "eps is 8, but it must be from 0 to 1"),
         ({"eps": float("nan")}, "eps is nan"),
+        ({"noise": 1.5}, "noise is 1.5, but it must be from 0 to 1"),
+        ({"noise": float("nan")}, "noise is nan"),
+        ({"ema": 1.0}, "ema is 1, but it must be 0 or more and below 1"),
+        ({"ema": float("nan")}, "ema is nan"),
+        ({"label_smoothing": -0.1}, "label_smoothing is -0.1, but it must be 0 or more and below 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"held_out": 0}, "held_out is 0"),

@@ -1,5 +1,6 @@
 """The study: what a preset means, and that a run cut off anywhere ends as one that was not."""
 
+import dataclasses
 import functools
 import json
 
@@ -10,7 +11,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from lsp_core.data import load_dataset
-from lsp_core.study import Run, Worker, parse_preset, read_preset
+from lsp_core.study import Worker, parse_preset, read_preset
 from lsp_core.study.preservation import preservation
 from lsp_core.study.preset import FOLDER
 from lsp_core.study.result import missing
@@ -49,14 +50,12 @@ def worker(tmp_path):
 # --- Presets ---
 
 
-def test_a_run_in_two_grids_is_one_run_with_the_attacks_of_both():
+def test_runs_come_grid_by_grid_with_all_variants_of_a_seed_together():
     runs = parse_preset("tiny", TINY).runs()
-    assert len(runs) == 8
+    assert len(runs) == 8 + 1
     first = ["digits-standard-baseline-0", "digits-standard-weight-5-0", "digits-standard-baseline-1"]
     assert [run.id for run in runs[:3]] == first
-    attacks = {run.id: run.attacks for run in runs}
-    assert attacks["digits-standard-baseline-0"] == ("pgd", "fgsm")
-    assert attacks["digits-standard-baseline-1"] == ("pgd",)
+    assert runs[8] == dataclasses.replace(runs[0], attacks=("pgd", "fgsm"))
 
 
 def test_one_run_cannot_mean_two_things():
@@ -161,14 +160,26 @@ def test_what_is_done_is_skipped_also_without_the_checkpoint(worker, tmp_path):
     assert not (tmp_path / "work" / run.id / "states").exists()
 
 
+def test_another_grid_adds_its_attacks_and_repeats_nothing(worker):
+    runs = parse_preset("tiny", TINY).runs()
+    first, heard = worker().do(runs[0]), []
+    second = worker(on_part=lambda _run, part: heard.append(part)).do(runs[8])
+    assert heard == ["training", "fgsm"]  # training looks whether it is done
+    assert second["evaluations"][0] == first["evaluations"][0]
+    assert {key: second[key] for key in first if key != "evaluations"} == {
+        key: first[key] for key in first if key != "evaluations"
+    }
+
+
 def test_figures_of_a_lost_checkpoint_are_measured_again(worker, tmp_path):
     runs = parse_preset("tiny", TINY).runs()
-    run = Run(**{**vars(runs[0]), "attacks": ("pgd",)})
+    run, again = runs[0], runs[8]
+    assert (run.id, run.attacks, again.attacks) == (again.id, ("pgd",), ("pgd", "fgsm"))
     first = worker().do(run)
     for path in (tmp_path / "work" / run.id).rglob("*.safetensors"):
         path.unlink()
     heard = []
-    second = worker(on_part=lambda _run, part: heard.append(part)).do(runs[0])
+    second = worker(on_part=lambda _run, part: heard.append(part)).do(again)
     assert heard == ["training", "pgd", "fgsm", "last", "curve", "preservation"]
     assert second["sha256"] != first["sha256"]
     assert [entry["name"] for entry in second["evaluations"]] == ["pgd", "fgsm"]

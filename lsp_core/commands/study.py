@@ -45,7 +45,7 @@ def study(
     folder = out / chosen.name
     with replacing(folder / "preset.toml") as partial:
         partial.write_text(chosen.text, encoding="utf-8")
-    done = []
+    done: dict[str, Record] = {}
     with tqdm(total=len(runs), unit="run", desc=chosen.name) as outer, tqdm(leave=False) as inner:
 
         def on_part(run: Run, part: str) -> None:
@@ -65,13 +65,13 @@ def study(
         worker = Worker(folder, work / chosen.name, load, place, command, on_part, on_batch, on_progress)
         for run in runs:
             record = worker.do(run)
-            done.append(record)
+            done[run.id] = record
             outer.write(summary(record))
             outer.update()
             write_report(out)
     console.print(f"{len(done)} runs: {write_report(out)}")
     if json_path:
-        records.write_json(json_path, {"preset": chosen.name, "runs": done})
+        records.write_json(json_path, {"preset": chosen.name, "runs": list(done.values())})
 
 
 def summary(record: Record) -> str:

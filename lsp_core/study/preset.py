@@ -100,19 +100,18 @@ class Preset:
     text: str
 
     def runs(self) -> list[Run]:
-        """Return the runs of all grids, each once, with every attack that any of them asks for.
+        """Return the runs grid by grid: one that stands in two has the attacks of the second still to come.
 
         Raises:
             ValueError: if two grids mean different things by one run.
         """
-        found: dict[str, Run] = {}
-        for run in (run for grid in self.grids for run in grid.runs()):
-            first = found.setdefault(run.id, run)
-            if (first.settings, first.n) != (run.settings, run.n):
+        found = [run for grid in self.grids for run in grid.runs()]
+        first: dict[str, Run] = {}
+        for run in found:
+            known = first.setdefault(run.id, run)
+            if (known.settings, known.n) != (run.settings, run.n):
                 raise ValueError(f"variant {run.variant!r} of {run.id} has other settings or n in another grid.")
-            attacks = tuple(dict.fromkeys(first.attacks + run.attacks))
-            found[run.id] = Run(**{**vars(first), "attacks": attacks})
-        return list(found.values())
+        return found
 
 
 def parse_preset(name: str, text: str) -> Preset:

@@ -142,6 +142,46 @@ def test_train_says_where_it_cannot_write(run, tmp_path):
     assert re.search(r"Error: .*file", err)
 
 
+# --- study ---
+
+
+def test_study_smoke_from_end_to_end_and_again(run, tmp_path):
+    status, out, err = run("study", "smoke", "--json", "all.json")
+    assert status == 0, err
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "8 of 8 runs have been through every attack" in page
+    assert "python -m lsp_core study smoke" in page
+    runs = json.loads(Path("all.json").read_text())["runs"]
+    assert [record["id"] for record in runs][:2] == ["digits-standard-baseline-0", "digits-standard-lsp-0"]
+    for record in runs:
+        result = json.loads((tmp_path / "results" / "smoke" / f"{record['id']}.json").read_text())
+        assert result == record
+        assert f"{record['evaluations'][0]['robust_accuracy']:.1%}" in err + out
+    for name in re.findall(r"\]\((plots/[^)]*)\)", page):
+        assert (tmp_path / "results" / name).read_text().startswith("<svg")
+    (tmp_path / "results" / "smoke" / "digits-trades-lsp-1.json").unlink()
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
+    status, _, err = run("study", "smoke", "--only", "trades")
+    assert status == 0, err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")} == times
+    again = json.loads((tmp_path / "results" / "smoke" / "digits-trades-lsp-1.json").read_text())
+    assert again["evaluations"][1]["robust_correct"] == runs[-1]["evaluations"][1]["robust_correct"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("fog",), "unknown preset 'fog': choose one of cpu, gpu, smoke, or the path"),
+        (("fog.toml",), "unknown preset 'fog.toml'"),
+        (("smoke", "--only", "imagenet"), "no run of smoke has 'imagenet' in its name: they are digits-standard-b"),
+        (("cpu", "--only", "mnist", "--data-root", "none"), "python -m lsp_core info mnist --download"),
+    ],
+)
+def test_study_refuses_bad_input(refused, arguments, sentence, tmp_path):
+    assert sentence in refused("study", *arguments)
+    assert not (tmp_path / "results").exists()
+
+
 # --- evaluate ---
 
 

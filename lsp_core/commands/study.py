@@ -46,9 +46,11 @@ def study(
     with replacing(folder / "preset.toml") as partial:
         partial.write_text(chosen.text, encoding="utf-8")
     done: dict[str, Record] = {}
+    begun: list[str] = []
     with tqdm(total=len(runs), unit="run", desc=chosen.name) as outer, tqdm(leave=False) as inner:
 
         def on_part(run: Run, part: str) -> None:
+            begun.append(run.id)
             inner.reset(total=1)
             inner.set_description(f"{run.id}: {part}")
 
@@ -68,7 +70,8 @@ def study(
             done[run.id] = record
             outer.write(summary(record))
             outer.update()
-            write_report(out)
+            if run.id in begun:  # else there is nothing new to draw
+                write_report(out)
     console.print(f"{len(done)} runs: {write_report(out)}")
     if json_path:
         records.write_json(json_path, {"preset": chosen.name, "runs": list(done.values())})

@@ -142,7 +142,7 @@ def test_a_run_killed_at_every_part_ends_as_one_that_was_not(worker, tmp_path):
             break
         except Killed:
             continue
-    assert heard == ["training", "epoch 2", "pgd", "attack", "last", "curve", "preservation"]
+    assert heard == ["training", "epoch 2", "pgd", "attack", "last", "curve", "preservation", "directions"]
     assert strip(record) == strip(whole)
 
 
@@ -180,7 +180,7 @@ def test_figures_of_a_lost_checkpoint_are_measured_again(worker, tmp_path):
         path.unlink()
     heard = []
     second = worker(on_part=lambda _run, part: heard.append(part)).do(again)
-    assert heard == ["training", "pgd", "fgsm", "last", "curve", "preservation"]
+    assert heard == ["training", "pgd", "fgsm", "last", "curve", "preservation", "directions"]
     assert second["sha256"] != first["sha256"]
     assert [entry["name"] for entry in second["evaluations"]] == ["pgd", "fgsm"]
     assert second["evaluations"][0]["robust_correct"] == first["evaluations"][0]["robust_correct"]

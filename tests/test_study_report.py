@@ -67,6 +67,8 @@ def result(folder, preset, variant, seed, **parts):
     if attacks := parts.pop("attacks", {}):
         eps = record["config"]["eps"]
         record["evaluations"] = [entry(name, right, eps) for name, right in attacks.items()]
+    if near := parts.get("preservation"):
+        parts["directions"] = {**near, "kept": near["kept"] / 2}
     path = folder / preset.name / f"{run.id}.json"
     path.write_text(json.dumps({**record, **parts}))
     return path
@@ -185,6 +187,12 @@ def test_neighbours_and_cost(study, no_plots):
             result(out, preset, variant, seed, preservation=near, training=time, last=last)
     page = write_report(out)
     near, cost = rows(page, "kept"), rows(page, "best epoch")
+    first, second = page.read_text().split("Neighbourhoods of its directions, at unit length")
+    assert "Neighbourhoods in the embedding, k = 10" in first
+    assert "0.400 ± 0.050" in second
+    assert "0.400 ± 0.050" not in first
+    page.write_text(first)
+    near = rows(page, "kept")
     assert near["LSP"]["trustworthiness"] == "0.900 → 0.450"
     assert near["LSP"]["k-NN overlap"] == "0.400 → 0.200"
     assert near["LSP"]["kept"] == "0.800 ± 0.100"

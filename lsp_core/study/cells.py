@@ -40,13 +40,21 @@ def accuracy_lines(table: Table, seeds: int) -> list[str]:
 
 def neighbor_lines(table: Table) -> list[str]:
     """Write how well each variant keeps neighbourhoods, means over seeds; [] if that was not measured."""
-    known = {row.variant: [near for own in row.outcomes.values() if (near := own.neighbors)] for row in table.rows}
+    lines = _neighbor_lines(table, "neighbors", "Neighbourhoods in the embedding")
+    directions = _neighbor_lines(table, "directions", "Neighbourhoods of its directions, at unit length")
+    return [*lines, "", *directions] if lines and directions else lines + directions
+
+
+def _neighbor_lines(table: Table, which: str, title: str) -> list[str]:
+    known = {
+        row.variant: [near for own in row.outcomes.values() if (near := getattr(own, which))] for row in table.rows
+    }
     every = [seen for found in known.values() for seen in found]
     if not every:
         return []
     sizes = " and ".join(sorted({f"k = {seen.k} on {seen.n} test images" for seen in every}))
     lines = [
-        f"Neighbourhoods, {sizes}:",
+        f"{title}, {sizes}:",
         "",
         *_head("variant", "seeds", "trustworthiness", "continuity", "k-NN overlap", "kept"),
     ]

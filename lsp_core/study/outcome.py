@@ -94,6 +94,7 @@ class Outcome:
         scores: by the attack's name in the preset.
         last: of the last epoch's checkpoint; ``scores`` are of the best epoch's.
         curve: PGD at several radii.
+        neighbors: in the embedding; ``directions`` in the embedding at unit length.
     """
 
     run: Run
@@ -106,6 +107,7 @@ class Outcome:
     last: Score | None
     curve: tuple[Score, ...]
     neighbors: Neighbors | None
+    directions: Neighbors | None
 
     @classmethod
     def of(cls, run: Run, record: Record) -> Outcome:
@@ -123,6 +125,7 @@ class Outcome:
             last=Score.of(record["last"]) if record.get("last") else None,
             curve=tuple(Score.of(entry) for entry in record.get("curve") or ()),
             neighbors=Neighbors.of(record["preservation"]) if record.get("preservation") else None,
+            directions=Neighbors.of(record["directions"]) if record.get("directions") else None,
         )
 
 

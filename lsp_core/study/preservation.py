@@ -6,13 +6,18 @@ import torch
 from torch import Tensor
 
 from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
+from lsp_core.terms import unit
 from lsp_core.types import Classifier, Record
 
 K = 10
 
 
-def preservation(model: Classifier, images: Tensor, adversarial: Tensor, k: int = K) -> Record:
+def preservation(
+    model: Classifier, images: Tensor, adversarial: Tensor, k: int = K, *, unit_length: bool = False
+) -> Record:
     """Compare the neighbourhoods of images (N,C,H,W) in pixels with those of their embeddings, clean and attacked.
+
+    At ``unit_length`` only the directions of embeddings count, as they do in the structure terms.
 
     Returns:
         ``k``, ``n``; ``clean`` and ``adversarial``, each with ``trustworthiness``, ``continuity`` and ``knn_overlap``
@@ -23,6 +28,8 @@ def preservation(model: Classifier, images: Tensor, adversarial: Tensor, k: int 
         clean, moved = (
             torch.cat([model.features(batch) for batch in group.split(128)]).float() for group in (images, adversarial)
         )
+    if unit_length:
+        clean, moved = unit(clean), unit(moved)
     pixels = images.flatten(1)
     result: Record = {"k": k, "n": len(images)}
     for name, embedding in (("clean", clean), ("adversarial", moved)):

@@ -6,7 +6,7 @@ It holds ``schema``, ``id``, ``dataset``, ``model``, ``objective``, ``variant``,
 * ``training``: ``epoch`` (the best, from 1), ``epochs``, ``seconds_per_epoch`` (median), ``held_out``, as on the card;
 * ``evaluations``: entries as in ``lsp_core.records``, each with the ``name`` that the preset gives the attack;
 * ``last``: an entry of the last epoch's checkpoint under the first attack; ``curve``: entries of PGD at several radii;
-* ``preservation``: see there.
+* ``preservation``: see there; ``directions``: the same at unit length.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def missing(record: Record, run: Run) -> list[str]:
 
     >>> run = Run("digits", "standard", "LSP", 0, {}, ("pgd", "fast"), 100)
     >>> missing({"training": {}, "evaluations": [{"name": "pgd"}], "curve": []}, run)
-    ['fast', 'last', 'preservation']
+    ['fast', 'last', 'preservation', 'directions']
     """
     there = {entry["name"] for entry in record.get("evaluations", ())}
     attacks = [name for name in run.attacks if name not in there]
     training = [] if "training" in record else ["training"]
-    return training + attacks + [part for part in ("last", "curve", "preservation") if part not in record]
+    return training + attacks + [part for part in ("last", "curve", "preservation", "directions") if part not in record]

@@ -37,7 +37,12 @@ def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
         x, y = (_domain([point[key] for point in points]) for key in ("kept", "accuracy"))
         chart = alt.Chart(alt.Data(values=points), title=f"{dataset}: {_under(points)}", width=WIDTH, height=HEIGHT)
         marks = chart.mark_point(filled=True, size=80, opacity=0.8, stroke="white", strokeWidth=0.6)
-        across = alt.X("kept:Q").title("neighbours kept under PGD-20").axis(format=".0%").scale(domain=x, nice=False)
+        across = (
+            alt.X("kept:Q")
+            .title("neighbours kept under PGD-20, at unit length")
+            .axis(format=".0%")
+            .scale(domain=x, nice=False)
+        )
         up = alt.Y("accuracy:Q").title("right before and under attack").axis(format=".0%").scale(domain=y, nice=False)
         charts.append(marks.encode(x=across, y=up, color=colour, shape=shape))
     about = "A point is a run. Every attack has the radius of the training."
@@ -47,7 +52,7 @@ def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
 def _points(tables: Sequence[Table]) -> list[Record]:
     """Return a point per run that has been through the strongest attack that any of them has been through."""
     outcomes = {outcome.run.id: outcome for table in tables for outcome in table.outcomes}
-    known = [(outcome, near.kept) for outcome in outcomes.values() if (near := outcome.neighbors)]
+    known = [(outcome, near.kept) for outcome in outcomes.values() if (near := outcome.directions)]
     attacks = strongest_first(dict.fromkeys(name for outcome, _ in known for name in outcome.scores))
     points = []
     for outcome, kept in known:

@@ -86,7 +86,7 @@ class Worker:
                 attacks = [PGD(factor * config.eps, steps=20, seed=run.seed) for factor in CURVE]
                 record[part] = [self._attack(run, best, attack, min(run.n, CURVE_N)) for attack in attacks]
             else:
-                record[part] = self._preserve(run, best, config.eps)
+                record[part] = self._preserve(run, best, config.eps, unit_length=part == "directions")
             result.write(record)
         shutil.rmtree(self._states(run), ignore_errors=True)
         return record
@@ -116,13 +116,13 @@ class Worker:
             model, images, labels, attack, batch_size, state=state, on_progress=self.on_progress
         ).to_record()
 
-    def _preserve(self, run: Run, checkpoint: Path, eps: float) -> Record:
+    def _preserve(self, run: Run, checkpoint: Path, eps: float, *, unit_length: bool) -> Record:
         model = load_checkpoint(checkpoint, self.device)[0].to(memory_format=torch.channels_last)
         images, labels = self._test_images(run, min(run.n, NEIGHBORS_N))
         attack = PGD(eps, steps=20, early_stop=False, seed=run.seed)  # all steps, for every model alike
         batches = zip(images.split(256), labels.split(256), strict=True)
         adversarial = torch.cat([attack(model, batch, classes) for batch, classes in batches])
-        return preservation(model, images, adversarial)
+        return preservation(model, images, adversarial, unit_length=unit_length)
 
     def _test_images(self, run: Run, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         data = self.load(run.dataset, "test")

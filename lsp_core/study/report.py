@@ -30,7 +30,7 @@ INTRO = (
     "Neighbourhoods are those of the model's embedding: trustworthiness, continuity and k-NN overlap compare them with "
     "those of the clean pixels, clean → under PGD-20, and *kept* is the mean share of an image's neighbours in the "
     "embedding that it still has when it alone is attacked. 1 is best in each. They are measured twice: in the "
-    "embedding as the last layer sees it, and in its directions alone, at unit length, which the structure terms act on.",
+    "embedding as the last layer sees it, and in its directions alone (unit length), on which the structure terms act.",
 )
 NO_PLOTS = "There are no plots, since altair and vl-convert-python, which draw them, were not there."
 

@@ -13,7 +13,7 @@ import torch
 import typer
 from streamlit.web import bootstrap
 
-from app.cache import folder
+from app.shelf import folder
 from lsp_core import load_checkpoint
 from lsp_core.attacks import PGD
 from lsp_core.checkpoint import list_checkpoints

@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from app.cache import trained_eps
 from app.naming import attack_name, short_name
 from app.pairs import difference
+from app.shelf import trained_eps
 from lsp_core import Card
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.radius import show_eps

@@ -11,8 +11,9 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app.cache import Subject, decoded, gallery_outcome, gallery_rows, images_for, subject, trained_eps
+from app.cache import Subject, decoded, gallery_outcome, gallery_rows, images_for, subject
 from app.pictures import data_uri
+from app.shelf import trained_eps
 from lsp_core import Card
 from lsp_core.attacks import PGD
 from lsp_core.attacks.norms import NORMS

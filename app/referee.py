@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from app.cache import trained_eps
 from app.charts import largest, twins
 from app.pairs import Difference, difference
+from app.shelf import trained_eps
 from lsp_core import Card
 
 RUNGS = ("PGD", "Ensemble", "AutoAttack")

@@ -25,6 +25,7 @@ from app import (
     protocol,
     referee,
     rungs,
+    shelf,
     verdict,
 )
 from app.jobs import Job, Lane, Request
@@ -465,8 +466,8 @@ def test_class_names_are_no_markdown(name):
     ],
 )
 def test_a_card_with_odd_values_is_not_drawn(changes):
-    assert cache._is_drawable(make_card())
-    assert not cache._is_drawable(dataclasses.replace(make_card(), **changes))
+    assert shelf._is_drawable(make_card())
+    assert not shelf._is_drawable(dataclasses.replace(make_card(), **changes))
 
 
 # Stronger attacks and the referee

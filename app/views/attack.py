@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from app.cache import Subject, catalogue, worker
+from app.cache import Subject, worker
 from app.controls import (
     FIRST_CHOICE,
     choose_attack,
@@ -20,6 +20,7 @@ from app.controls import (
 from app.jobs import Job, Request, submit
 from app.panels import draw_neighbors, draw_saliency, draw_verdict, lane_names
 from app.player import draw_player
+from app.shelf import catalogue
 from lsp_core import Card, CheckpointError, DatasetError
 from lsp_core.saliency import METHODS
 

@@ -391,3 +391,17 @@ def test_the_tables_keep_the_order_of_the_grid(study):
 def test_colours_are_those_of_the_app():
     charts = pytest.importorskip("app.charts")
     assert colours(["weight 0", "LSP", "baseline", "b"]) == [OTHERS[0], charts.LSP, charts.BASELINE, OTHERS[1]]
+
+
+def test_runs_that_stand_above_are_not_told_of_twice(study, no_plots):
+    more = PRESET[PRESET.index("[[grid]]") :].replace(
+        "[grid.variants]", 'attacks = ["autoattack"]\nseeds = [0]\n[grid.variants]'
+    )
+    preset, out = study(PRESET + more)
+    for variant in ("baseline", "LSP"):
+        near = dict.fromkeys(("trustworthiness", "continuity", "knn_overlap"), 0.9)
+        kept = {"k": 10, "n": 40, "clean": near, "adversarial": near, "kept": 0.5}
+        result(out, preset, variant, 0, attacks={"pgd": 30, "fast": 20, "autoattack": 19}, preservation=kept)
+    page = write_report(out).read_text()
+    assert page.count("| variant | seeds | n | clean | ") == 2
+    assert page.count("Neighbourhoods in the embedding") == 1

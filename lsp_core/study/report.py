@@ -62,19 +62,22 @@ def _preset_lines(preset: Preset, outcomes: Mapping[str, Outcome], out: Path) ->
     lines = [f"## {preset.name}", "", command, ""]
     lines += [*_machines(outcomes.values()), ""] if outcomes else []
     found = [(grid, tables(grid, outcomes)) for grid in preset.grids]
+    shown: set[str] = set()
     for place, (grid, there) in enumerate(found):
         lines += [f"### {grid.title}", "", *([grid.about, ""] if grid.about else []), _progress(grid, outcomes), ""]
-        if place == 0 or len(grid.variants) <= 3:
+        again = {run.id for run in grid.runs()} <= shown  # more attacks on runs that stand above
+        shown |= {run.id for run in grid.runs()}
+        if not again and len(grid.variants) <= 3:
             for dataset in dict.fromkeys(table.dataset for table in there):
                 path = out / "plots" / f"{preset.name}-{place + 1}-{Path(dataset).name}.svg"
                 own = [table for table in there if table.dataset == dataset]
                 lines += _plot(curve_plot(own, path), f"{dataset}: accuracy against eps", out)
         for table in there:
-            lines += _table_lines(table, grid)
+            lines += _table_lines(table, grid, again)
     every = [table for _, there in found for table in there]
     path = out / "plots" / f"{preset.name}-neighbours.svg"
-    shown = _plot(scatter_plot(every, path), "robust accuracy against the neighbours that are kept", out)
-    return lines + (["### Robustness and neighbourhoods", "", *shown] if shown else [])
+    scatter = _plot(scatter_plot(every, path), "robust accuracy against the neighbours that are kept", out)
+    return lines + (["### Robustness and neighbourhoods", "", *scatter] if scatter else [])
 
 
 def _plot(path: Path | None, what: str, out: Path) -> list[str]:
@@ -111,7 +114,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _table_lines(table: Table, grid: Grid) -> list[str]:
+def _table_lines(table: Table, grid: Grid, again: bool) -> list[str]:
     heading = f"#### {table.dataset}, {table.objective}, eps {' and '.join(table.radii)}"
-    parts = (accuracy_lines(table, len(grid.seeds)), neighbor_lines(table), cost_lines(table))
+    parts = [accuracy_lines(table, len(grid.seeds))]
+    if not again:
+        parts += [neighbor_lines(table), cost_lines(table)]
     return [heading, "", *(line for part in parts if part for line in (*part, ""))]

@@ -49,7 +49,7 @@ def test_every_shipped_file_is_sound():
     for name, card in CARDS.items():
         assert card.name == name
         assert card.twin in CARDS
-        assert card.command.startswith("python -m lsp_core train")
+        assert card.command.startswith(("python -m lsp_core train", "python -m lsp_core study"))
         records = read_records(FOLDER / f"{name}.json")
         assert records["sha256"] == sha256(FOLDER / f"{name}.safetensors")
         assert len({entry["eps"] for entry in records["evaluations"] if entry["attack"] == "PGD"}) >= 3

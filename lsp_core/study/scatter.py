@@ -43,7 +43,7 @@ def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
             .axis(format=".0%")
             .scale(domain=x, nice=False)
         )
-        up = alt.Y("accuracy:Q").title("right before and under attack").axis(format=".0%").scale(domain=y, nice=False)
+        up = alt.Y("accuracy:Q").title("right before and under attack").axis(format=".1~%").scale(domain=y, nice=False)
         charts.append(marks.encode(x=across, y=up, color=colour, shape=shape))
     about = "A point is a run. Every attack has the radius of the training."
     return save(charts, "Robust accuracy against the neighbours that are kept", [about], path)

@@ -1,5 +1,6 @@
 """The command line: what a person types, what comes back, and one sentence with status 2 on bad input."""
 
+import functools
 import json
 import os
 import re
@@ -391,7 +392,10 @@ def test_device():
 
 def spawn(*arguments, **settings):
     command = [sys.executable, "-m", "lsp_core", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
+    # A shell that runs the tests in the background lets its children ignore Ctrl-C.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **pipes, preexec_fn=heed, **settings)
 
 
 @pytest.mark.parametrize("command", [(), ("train",), ("evaluate",), ("info",)])

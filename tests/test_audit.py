@@ -17,8 +17,10 @@ import lsp_core
 from lsp_core import cli
 from lsp_core.attacks import APGD, FGSM, PGD
 from lsp_core.audit import chance, controls, curves, detours, effort, outputs, rules
-from lsp_core.audit.probe import QUICK, LeftOut, Probe, Run
+from lsp_core.audit.plan import QUICK
+from lsp_core.audit.probe import LeftOut, Probe
 from lsp_core.audit.report import CLEAN, CONTROLS, Check, Report
+from lsp_core.audit.run import Run
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_batch, check_logits, check_settings
-from lsp_core.audit.probe import FULL, QUICK, LeftOut, Probe
+from lsp_core.audit.plan import FULL, QUICK
+from lsp_core.audit.probe import LeftOut, Probe
 from lsp_core.audit.report import Check, Report
 from lsp_core.audit.rules import NOT_HERE, RULES, Rule
 from lsp_core.evaluation import predict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,9 @@ from torch import Tensor, nn
 from lsp_core.attacks import APGD, FGSM, PGD
 from lsp_core.attacks.losses import margin
 from lsp_core.attacks.norms import NORMS
+from lsp_core.audit.gradient import Disconnected, reaches_pixels
+from lsp_core.audit.plan import QUICK, Plan
+from lsp_core.audit.run import Run
 from lsp_core.evaluation import predict
 from lsp_core.types import Attack, Norm, Step
 
@@ -19,59 +21,6 @@ UNROUNDED = 1e-6  # a float32 pixel may pass eps by this much
 
 class LeftOut(Exception):
     """A check that cannot be computed; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much of everything: the quick form is for two CPU cores and a small network, the full one for evidence."""
-
-    name: str
-    steps: int  # of an ordinary PGD run
-    marks: tuple[int, ...]  # steps of the long run at which the accuracy is read
-    restarts: tuple[int, ...]
-    restart_steps: int
-    unbounded_steps: int
-    targets: int
-    target_steps: int
-    queries: int
-    draws: int
-    radii: int  # between eps and the radius that holds a grey image
-
-
-QUICK = Plan("quick", 20, (15, 30, 60), (1, 3, 5), 10, 100, 3, 15, 500, 50, 2)
-FULL = Plan("full", 50, (10, 20, 50, 100), (1, 5, 10), 20, 100, 9, 50, 5000, 100, 5)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One attack on all M images that the model gets right.
-
-    Attributes:
-        survived: (M,) bool; the image that came back is still classified right when the model is asked once more.
-        fooled: (T,M) bool, of every iterate that the attack showed.
-        margins: (T,M) best other logit minus the label's, of every iterate.
-        restarts: (T,) the restart that each iterate belongs to.
-        excess: the furthest that an image moved beyond eps, in the units of the norm, or left [0,1]; below 0 if none.
-    """
-
-    survived: Tensor
-    fooled: Tensor
-    margins: Tensor
-    restarts: Tensor
-    excess: float = 0.0
-
-    @property
-    def correct(self) -> int:
-        """The number of images that are still right."""
-        return int(self.survived.sum())
-
-    def within(self, restarts: int) -> int:
-        """Return how many images the first ``restarts`` restarts left right at every iterate."""
-        return int((~self.fooled[self.restarts < restarts].any(0)).sum())
-
-    def after(self, steps: int) -> int:
-        """Return how many images were right at every iterate up to ``steps`` (of a run without restarts)."""
-        return int((~self.fooled[: steps + 1].any(0)).sum())
 
 
 class Probe:
@@ -102,14 +51,10 @@ class Probe:
         logits = predict(model, images, batch_size)
         right = logits.argmax(1) == labels
         right |= not only_right
-        self.images, self.labels, self.logits, self.classes = (
-            images[right],
-            labels[right],
-            logits[right],
-            logits.shape[1],
-        )
-        self.connected = _reaches_pixels(model, images[:1])
-        self.model = model if self.connected else _Disconnected(model).eval()
+        self.images, self.labels, self.logits = images[right], labels[right], logits[right]
+        self.classes = logits.shape[1]
+        self.connected = reaches_pixels(model, images[:1])
+        self.model = model if self.connected else Disconnected(model).eval()
         self.runs: dict[Attack, Run] = {}
 
     def predict(self, images: Tensor) -> Tensor:
@@ -133,16 +78,7 @@ class Probe:
             self._batch(attack, images[rows], labels[rows])
             for rows in torch.arange(len(images), device=images.device).split(self.batch_size)
         ]
-        # A batch whose examples are all fooled ends early, and stays as it is.
-        longest = max(len(part.margins) for part in parts)
-        restarts = max((part.restarts for part in parts), key=len)
-        return Run(
-            torch.cat([part.survived for part in parts]),
-            torch.cat([_stretch(part.fooled, longest) for part in parts], 1),
-            torch.cat([_stretch(part.margins, longest) for part in parts], 1),
-            restarts,
-            max(part.excess for part in parts),
-        )
+        return Run.joined(parts)
 
     def _batch(self, attack: Attack, images: Tensor, labels: Tensor) -> Run:
         fooled: list[Tensor] = []
@@ -224,29 +160,3 @@ class Probe:
     def best(self) -> Tensor:
         """Return which images (M,) survive every white-box attack."""
         return self.surviving(self.white_box())
-
-
-class _Disconnected(nn.Module):
-    """A model whose logits do not depend on its input in the eyes of autograd: the gradient is zero, not an error."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images).detach().clone() + 0 * images.flatten(1).sum(1, keepdim=True)
-        return logits
-
-
-def _reaches_pixels(model: nn.Module, images: Tensor) -> bool:
-    with torch.enable_grad():
-        images = images.detach().clone().requires_grad_()
-        logits: Tensor = model(images)
-        if not logits.requires_grad:
-            return False
-        return torch.autograd.grad(logits.sum(), images, allow_unused=True)[0] is not None
-
-
-def _stretch(rows: Tensor, length: int) -> Tensor:
-    """Repeat the last row of (T,M) until there are ``length``."""
-    return torch.cat([rows, rows[-1:].expand(length - len(rows), -1)]) if len(rows) < length else rows

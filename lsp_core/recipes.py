@@ -112,6 +112,12 @@ STRUCTURE: dict[tuple[str, str], Record] = {
     ("cifar10", "standard"): {**NOISE, "weight": 100.0, "eps": 8 / 255},
     ("cifar10", "pgd-at"): {**CRAFTED, "weight": 10.0},
 }
+# The other terms compare images with neighbours in the batch, so they look at all of it; weights tried on digits.
+OTHERS: dict[str, Record] = {
+    "distribution": {"share": 1.0, "weight": 1.0},
+    "laplacian": {"share": 1.0, "weight": 10.0},
+    "reconstruction": {"share": 1.0, "weight": 10.0},
+}
 
 
 def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None, **changes: Any) -> TrainConfig:
@@ -135,7 +141,8 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
         given = {key: value for key, value in lsp.items() if value is not None}
-        settings["lsp"] = LSP(**{"eps": settings["eps"], **STRUCTURE[like, kin], **given})
+        term = OTHERS.get(given.get("term", "vicinity"), {})
+        settings["lsp"] = LSP(**{"eps": settings["eps"], **STRUCTURE[like, kin], **term, **given})
         if "eps" in given and settings["lsp"].vicinity == "adversarial":
             raise ValueError(
                 "eps of LSP is the radius of the noise ball, but the vicinity is adversarial: leave it out."

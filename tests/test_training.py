@@ -20,7 +20,8 @@ from lsp_core.lsp import LSP
 from lsp_core.models import MODELS
 from lsp_core.models.cnn import SmallCNN
 from lsp_core.objectives import OBJECTIVES
-from lsp_core.recipes import OWN, SHARED, TrainConfig, recipe
+from lsp_core.recipes import OTHERS, OWN, SHARED, STRUCTURE, TrainConfig, recipe
+from lsp_core.terms import TERMS
 from lsp_core.training import EpochLog, Trainer
 
 CONFIG = TrainConfig("toy", "cnn", epochs=3, batch_size=12, held_out=12, eps=0.05, steps=2, lr=0.02)
@@ -580,6 +581,16 @@ def test_changes_and_term_settings_go_on_top_of_the_recipe():
     config = recipe(data, "digits", "standard", {"weight": 2.0, "term": None}, epochs=3, lr=None)
     assert (config.epochs, config.lsp.weight, config.lsp.term) == (3, 2.0, "vicinity")
     assert config.lr == recipe(data, "digits", "standard", None).lr
+
+
+@pytest.mark.parametrize("term", sorted(set(TERMS) - {"vicinity"}))
+def test_a_term_that_looks_at_neighbours_takes_whole_batches_and_a_weight_of_its_own(term):
+    data = toy_dataset(count=600)
+    given = recipe(data, "digits", "standard", {"term": term}).lsp
+    assert (given.share, given.weight) == (1.0, OTHERS[term]["weight"])
+    assert given.weight < STRUCTURE["digits", "standard"]["weight"]
+    assert given.eps == STRUCTURE["digits", "standard"]["eps"]
+    assert recipe(data, "digits", "standard", {"term": term, "weight": 3.0}).lsp.weight == 3.0
 
 
 @pytest.mark.parametrize(("channels", "like"), [(1, "mnist"), (3, "cifar10")])

@@ -1,6 +1,7 @@
 """What the tests share: tiny models, toy data, and one tiny trained checkpoint."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 import lsp_core
+from lsp_core import cli
 from lsp_core.data import ImageDataset
 from lsp_core.recipes import TrainConfig
 from lsp_core.training import Trainer
@@ -141,6 +143,25 @@ def toy_dataset(split="train", count=60, classes=3, size=8, channels=1, seed=0) 
 def _no_surroundings(monkeypatch, tmp_path):
     """No test reads or fills a person's own cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process: its exit status, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lsp_core", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from scipy.stats import binom
 from torch import nn
 
 import lsp_core
-from lsp_core import cli
 from lsp_core.attacks import APGD, FGSM, PGD
 from lsp_core.audit import chance, controls, curves, detours, effort, outputs, rules
 from lsp_core.audit.plan import QUICK
@@ -539,24 +537,6 @@ def test_wrappers_take_over_the_mode(name, tiny):
 
 
 # --- The command ---
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lsp_core", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 STANDARD = CHECKPOINTS / "digits-cnn-standard.safetensors"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import TinyNet, random_batch
 
-from lsp_core import bench, cli, recipes
+from lsp_core import bench, recipes
 from lsp_core.attacks import PGD
 from lsp_core.bench import attacks, levers, rivals, timing, training
 from lsp_core.bench.report import to_markdown
@@ -186,29 +186,18 @@ def test_data_that_is_not_here_is_left_out(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "250")
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lsp_core", "bench", "--checkpoints", *map(str, (CHECKPOINTS, *arguments))])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
+def quick(run):
+    """Run the quick bench on the shipped checkpoints."""
+    return lambda *arguments: run("bench", "--checkpoints", CHECKPOINTS, "--quick", *arguments)
 
 
-def test_quick_bench_writes_a_page_and_json(run, tmp_path, monkeypatch):
+def test_quick_bench_writes_a_page_and_json(quick, tmp_path, monkeypatch):
     pytest.importorskip("foolbox", reason="Foolbox is not installed: nothing to compare with.")
     monkeypatch.setattr(attacks, "AutoAttack", lambda eps, seed: PGD(eps, seed=seed))  # the referee itself takes long
     monkeypatch.setattr(bench, "NEEDS", {"pgd": "foolbox"})
     page, record = tmp_path / "results" / "bench.md", tmp_path / "bench.json"
     started = time.process_time()
-    status, out, err = run("--quick", "--runs", 1, "--out", page, "--json", record)
+    status, out, err = quick("--runs", 1, "--out", page, "--json", record)
     assert status == 0, err
     assert time.process_time() - started < 20  # seconds of work, for the machine may be busy with something else
     found = json.loads(record.read_text())
@@ -241,18 +230,18 @@ def test_quick_bench_writes_a_page_and_json(run, tmp_path, monkeypatch):
         (("--checkpoints", "none"), "does not exist"),
     ],
 )
-def test_bench_refuses_bad_input(run, arguments, sentence):
-    status, out, err = run("--quick", *arguments)
+def test_bench_refuses_bad_input(quick, arguments, sentence):
+    status, out, err = quick(*arguments)
     assert (status, out) == (2, "")
     assert sentence in err
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(("part", "library"), [("pgd", "foolbox"), ("ensemble", "pyautoattack")])
-def test_bench_names_the_library_that_it_lacks(run, monkeypatch, part, library):
+def test_bench_names_the_library_that_it_lacks(quick, monkeypatch, part, library):
     find = rivals.importlib.util.find_spec
     monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: None if name == library else find(name))
-    status, _, err = run("--quick", "--parts", part)
+    status, _, err = quick("--parts", part)
     assert status == 2
     assert f"bench needs {library} to measure against, but it is not installed: pip install {library}." in err
 

@@ -14,30 +14,10 @@ import pytest
 import torch
 
 import lsp_core
-from lsp_core import cli
 from lsp_core.commands.options import pick_device
 from lsp_core.evaluation import evaluate
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.records import read_records, sha256
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process: its exit status, standard output and standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lsp_core", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """A preset: the grids of runs that a study asks for, read from a small TOML file.
 
 ``seeds``, ``n`` and ``attacks`` at the top hold for every grid that does not set its own. Each ``[[grid]]`` has a
-``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that, and
-a table ``settings`` that holds for all its variants.
+``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that,
+a table ``settings`` that holds for all its variants, and a ``control``, the variant that a reviewer would try instead.
 A variant is what differs from the data set's recipe: fields of ``TrainConfig``, and ``lsp``, a table of fields of
 ``LSP`` ({} is the recipe's). The first variant of a grid is the one that the others are compared with.
 """
@@ -66,6 +66,7 @@ class Grid:
     attacks: tuple[str, ...]
     n: int
     about: str = ""
+    control: str = ""
     settings: Record = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,6 +77,8 @@ class Grid:
         for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
             if not getattr(self, name):
                 raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")
+        if self.control and self.control not in self.variants:
+            raise ValueError(f"control of {self.title!r} is {self.control!r}, which is none of its variants.")
         if self.n <= 2 * K:
             raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
         for name, variant in self.variants.items():

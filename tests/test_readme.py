@@ -1,5 +1,6 @@
 """What the README says of the shipped checkpoints is what was measured."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,26 @@ def test_twins_are_shipped_and_differ_in_nothing_but_the_term(group):
     settings = [{key: value for key, value in card.config.items() if key not in ("lsp", "history")} for card in pair]
     assert settings[0] == settings[1]
     assert sorted(card.lsp is None for card in pair) == [False, True]
+
+
+def audit_row(name: str) -> str:
+    """Return the method page's row: accuracies and counts of the quick audit that lies beside the checkpoint."""
+    report = json.loads((FOLDER / f"{name}.audit.json").read_text(encoding="utf-8"))
+    found = {check["name"]: check["figures"] for check in report["checks"]}
+    steps, curve = found["one step against many"], found["eps curve"]
+    shares = [
+        steps["fgsm_accuracy"],
+        steps["pgd_accuracy"],
+        found["sample size"]["worst_case_accuracy"],
+        curve["accuracy"][-1],
+    ]
+    counts = [found[check]["found"] for check in ("transfer", "black box")]
+    controls = f"{found['known-answer controls']['noticed']} of {found['known-answer controls']['controls']}"
+    passed = f"{sum(check['status'] == 'pass' for check in report['checks'])} of {len(report['checks'])}"
+    cells = [f"`{name}`", show_eps(report["eps"]), *(f"{share:.1%}" for share in shares), *map(str, counts)]
+    return f"| {' | '.join([*cells, controls, passed])} |"
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_the_method_page_has_the_audit_of_each_checkpoint(name):
+    assert audit_row(name) in (ROOT / "docs" / "method.md").read_text(encoding="utf-8").splitlines()

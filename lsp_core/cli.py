@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from lsp_core.commands.attack import attack
 from lsp_core.commands.audit import audit
 from lsp_core.commands.bench import bench
 from lsp_core.commands.evaluate import evaluate
@@ -13,8 +14,13 @@ from lsp_core.commands.info import info
 from lsp_core.commands.study import study
 from lsp_core.commands.train import train
 
-COMMANDS = (train, evaluate, audit, study, bench, info)
+COMMANDS = (train, evaluate, audit, attack, study, bench, info)
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
+GOES_ON = {
+    "train": " What was finished is kept: the same command goes on with --resume.",
+    "evaluate": " What --json was given is kept: the same command goes on with --resume.",
+    "study": " What was finished is kept: the same command goes on.",
+}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 for command in COMMANDS:
@@ -30,5 +36,5 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.echo("Interrupted: what was finished is kept; a training goes on with --resume.", err=True)
+            typer.echo(f"Interrupted.{GOES_ON.get(sys.argv[1], '')}", err=True)
         raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -164,6 +165,22 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise CheckpointError(f"{path} holds weights that are not finite, so nothing it predicts means anything.")
     return model.eval().requires_grad_(False), card
+
+
+def weights_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a checkpoint's weights: names, number formats, shapes and bytes, and nothing of its card.
+
+    Raises:
+        CheckpointError: if the file is missing or truncated.
+    """
+    digest = hashlib.sha256()
+    try:
+        for name, tensor in sorted(deserialize(Path(path).read_bytes())):
+            digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
+            digest.update(tensor["data"])
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is no checkpoint: it is not a complete safetensors file.") from error
+    return digest.hexdigest()
 
 
 def list_checkpoints(folder: str | Path) -> tuple[dict[str, Card], dict[str, str]]:

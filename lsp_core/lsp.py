@@ -6,6 +6,7 @@ samples and the points of the eps-ball around it. Each structure term says in it
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,14 +15,13 @@ from torch import Tensor
 
 from lsp_core.augmentation import uniform_noise
 from lsp_core.terms import TERMS, unit
-from lsp_core.types import pick
+from lsp_core.types import check_fields, pick
 
 Vicinity = Literal["noise", "adversarial"]
 Part = Literal["both", "ball", "neighbors"]
 Layer = Literal["features", "logits"]
 PARTS = {"both": "images and points", "ball": "points of the eps-ball alone", "neighbors": "images alone"}
 VICINITIES = {"noise": "uniform noise in the eps-ball", "adversarial": "the objective's own adversarial example"}
-LAYERS = {"features": "what feeds the last linear layer", "logits": "what the last linear layer returns"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LSP:
         vicinity: which point of the eps-ball stands for it: see ``VICINITIES``.
         eps: radius of the noise ball, in pixel units.
         share: share of each batch that the term looks at. The rest needs no second pass, which is what the term costs.
-        layer: which embedding the term acts on: see ``LAYERS``.
+        layer: which embedding the term acts on: the features that feed the last linear layer, or the logits it returns.
         k: how many nearest images count; the k-th sets the local bandwidth.
         temperature: scale of squared embedding distances in ``distribution``.
         part: whose neighbourhood is kept: see ``PARTS``. ``vicinity`` knows the ball alone.
@@ -55,21 +55,21 @@ class LSP:
     warmup: float = 0.1
 
     def __post_init__(self) -> None:
+        check_fields(self, "LSP")
         pick("structure term", self.term, TERMS)
-        pick("vicinity", self.vicinity, VICINITIES)
-        pick("layer", self.layer, LAYERS)
-        pick("part", self.part, PARTS)
         if self.term == "vicinity" and self.part == "neighbors":
             raise ValueError("part is neighbors, but the term vicinity knows only the ball: choose another term.")
         for name in ("weight", "eps", "warmup"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be 0 or more.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be finite and 0 or more.")
         if self.eps > 1 or self.warmup > 1:
             raise ValueError(f"eps and warmup of LSP are {self.eps:g} and {self.warmup:g}, but they must be 1 or less.")
         if not 0 < self.share <= 1:
             raise ValueError(f"share of LSP is {self.share:g}, but it must be above 0 and at most 1.")
-        if self.k < 1 or self.temperature <= 0:
-            raise ValueError(f"k is {self.k} and temperature {self.temperature:g}, but LSP needs both above 0.")
+        if self.k < 1 or not 0 < self.temperature < math.inf:
+            raise ValueError(
+                f"k is {self.k} and temperature {self.temperature:g}, but LSP needs both finite and above 0."
+            )
 
     def count(self, batch_size: int) -> int:
         """Return how many images of a batch the term looks at: their share, and one at the least."""

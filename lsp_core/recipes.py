@@ -6,13 +6,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lsp_core.data import ImageDataset
 from lsp_core.lsp import LSP
 from lsp_core.models import MODELS
 from lsp_core.objectives import OBJECTIVES
-from lsp_core.types import Record, pick
+from lsp_core.types import Precision, Record, check_fields, pick
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class TrainConfig:
     augment: bool = False
     held_out: int = 1000
     limit: int | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     seed: int = 0
     ema: float = 0.0
     label_smoothing: float = 0.0
     noise: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self, "TrainConfig")
         pick("model", self.model, MODELS)
         objective = pick("objective", self.objective, OBJECTIVES)(self.steps, self.label_smoothing)
-        pick("precision", self.precision, {"float32": 0, "bfloat16": 0})
         for name in ("eps", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name):g}, but it must be from 0 to 1 (pixels).")

@@ -116,7 +116,7 @@ class Trainer:
         result = self._validate()
         loss, term = (sums / batches).tolist()
         seconds = time.perf_counter() - started
-        return EpochLog(epoch, loss, term, result.clean_accuracy, result.robust_accuracy, round(seconds, 1))
+        return EpochLog(epoch, loss, term, result.clean_accuracy, result.robust_accuracy, round(seconds, 4))
 
     def _step(self, rows: Tensor, progress: float) -> Tensor:
         """Take one optimiser step; return the loss and the LSP term."""
@@ -154,11 +154,11 @@ class Trainer:
     def _finished(self) -> int:
         """Take the history from the last checkpoint if this very run was finished, so that it is not trained again."""
         try:
-            config = dict(read_card(self.path(".last")).config)
+            best, last = (dict(read_card(self.path(kind)).config) for kind in ("", ".last"))
         except CheckpointError:
             return 0
-        history = config.pop("history", [])
-        if config == {**self._settings(), **CONSTANTS} and len(history) == self.config.epochs:
+        history, _ = last.pop("history", []), best.pop("history", [])
+        if best == last == {**self._settings(), **CONSTANTS} and len(history) == self.config.epochs:
             self.history = [EpochLog(**entry) for entry in history]
         return len(self.history)
 

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from torch import Tensor, nn
 
 Norm = Literal["Linf", "L2"]
 Precision = Literal["float32", "bfloat16"]
 T = TypeVar("T")
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    dict: "a table",
+    NoneType: "None",
+}  # kinds of values, as people call them
 
 
 class Classifier(nn.Module):
@@ -68,6 +88,42 @@ def pick(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name not in table:
         raise ValueError(f"unknown {kind} {name!r}: choose one of {', '.join(table)}.")
     return table[name]
+
+
+def check_fields(instance: Any, owner: str) -> None:
+    """Refuse a dataclass in which a value is not of the kind that its annotation names; a table may hold anything.
+
+    Raises:
+        ValueError: naming the field and its ``owner``, what arrived and what is valid.
+    """
+    for name, kind in get_type_hints(type(instance)).items():
+        value = getattr(instance, name)
+        if not _fits(value, kind):
+            raise ValueError(f"{name} of {owner} is {value!r}, but it must be {_words(kind)}.")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    outer, inner = get_origin(kind) or kind, get_args(kind)
+    if outer in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if outer is Literal:
+        return value in inner
+    if outer is tuple:
+        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
+    if outer in (int, float):
+        return isinstance(value, (int, outer)) and not isinstance(value, bool)
+    return isinstance(value, outer)
+
+
+def _words(kind: Any) -> str:
+    outer, inner = get_origin(kind) or kind, get_args(kind)
+    if outer in (Union, UnionType):
+        return " or ".join(map(_words, inner))
+    if outer is Literal:
+        return f"one of {', '.join(inner)}"
+    if outer is tuple:
+        return f"a list (in Python a tuple), each item {_words(inner[0])}"
+    return WORDS.get(outer) or str(outer.__name__)
 
 
 Record = dict[str, Any]  # what goes into JSON

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from lsp_core import checkpoint as module
 from lsp_core import load_checkpoint, save_checkpoint
-from lsp_core.checkpoint import Card, CheckpointError, list_checkpoints, read_card
+from lsp_core.checkpoint import Card, CheckpointError, list_checkpoints, read_card, weights_sha256
 from lsp_core.models import build_model
 
 CARD = Card(
@@ -109,6 +109,40 @@ def test_twins_name_each_other():
 def test_a_checkpoint_is_readable_by_others_and_leaves_nothing_beside_it(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o644
     assert os.listdir(saved.parent) == [saved.name]
+
+
+# --- The digest of the weights ---
+
+
+def test_the_digest_is_of_the_weights_and_not_of_the_card(saved, tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, new_model(), dataclasses.replace(CARD, date="2030-01-01", name="else"))
+    assert other.read_bytes() != saved.read_bytes()
+    assert weights_sha256(other) == weights_sha256(saved)
+    assert len(weights_sha256(saved)) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w["head.bias"][3].add_(1e-7),
+        lambda w: w.update({"head.bias": w["head.bias"].view(2, 5)}),
+        lambda w: w.update({"head.bias": w["head.bias"].view(torch.int32)}),
+        lambda w: w.update({"tail.bias": w.pop("head.bias")}),
+        lambda w: w["body.1.num_batches_tracked"].add_(1),
+    ],
+)
+def test_the_digest_notices_one_value_shape_format_or_name(saved, change):
+    before = weights_sha256(saved)
+    assert weights_sha256(rewrite(saved)) == before
+    assert weights_sha256(rewrite(saved, change)) != before
+
+
+def test_there_is_no_digest_of_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "bad").write_bytes(b"nothing")
+    for name in ("bad", "absent"):
+        with pytest.raises(CheckpointError, match=f"{name} is no checkpoint"):
+            weights_sha256(tmp_path / name)
 
 
 # --- Atomic writing ---

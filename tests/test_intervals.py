@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lsp_core.intervals import mean_difference_interval, paired_interval, wilson_interval
+from lsp_core.intervals import crossed_interval, mean_difference_interval, paired_interval, wilson_interval
 
 
 def of_table(both, first, second, neither):
@@ -151,3 +151,125 @@ def test_a_mean_difference_has_width_where_all_are_the_same(value):
 def test_a_difference_beyond_one_is_refused():
     with pytest.raises(ValueError, match=r"a difference is 1\.5, but it must be from -1 to 1"):
         mean_difference_interval([0, 1.5])
+
+
+# --- Other images and other trainings ---
+
+
+def test_crossed_by_hand():
+    """Rows of 1/2, 1/4 and 0; columns of 1/3 six times and 0 twice; all of it 1/4."""
+    matrix = [[1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 0, 0], [0] * 8]
+    # Sums of squares: trainings 8 (1/16 + 1/16) = 1, images 3 (6 / 144 + 2 / 16) = 0.5, all 6 - 24 / 16 = 4.5, rest 3.
+    # Mean squares 1 / 2 = 0.5, 0.5 / 7 = 0.071429 and 3 / 14 = 0.214286: the images add nothing. Variance 0.5 / 24,
+    # standard error 0.1443376, Student's t of 2 degrees of freedom 4.302653: 0.621034.
+    assert crossed_interval(matrix) == pytest.approx((0.25 - 0.621034, 0.25 + 0.621034), abs=1e-6)
+
+
+def test_crossed_by_hand_where_the_images_add_something():
+    """Rows of 1/3, 1/6 and 0; columns of 0, 1/3, -1/3, -1/3, 2/3 and 2/3; all of it 1/6; and so five times."""
+    matrix = np.tile([[0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [0, 0, -1, -1, 1, 1]], 5)
+    # Sums of squares: trainings 30 (2 / 36) = 5/3, images 15 (38 / 36) = 95/6, all 35 - 90 / 36 = 32.5, rest 15. Mean
+    # squares 5/6, 95 / 174 and 15 / 58, together 5/6 + 50 / 174 = 1.120690: variance 1.120690 / 90, standard error
+    # 0.111589; degrees of freedom 2 (1.120690 / 0.833333)^2 = 3.617122.
+    reach = stats.t.ppf(0.975, 3.617122) * 0.111589
+    assert crossed_interval(matrix) == pytest.approx((1 / 6 - reach, 1 / 6 + reach), abs=2e-6)
+
+
+def by_regression(matrix):
+    """The same from the residuals of nested linear models, with the quantile of scipy.stats."""
+    trainings, images = matrix.shape
+    row, column = (index.ravel() for index in np.indices(matrix.shape))
+    design = {"none": np.ones((matrix.size, 1)), "trainings": np.eye(trainings)[row], "images": np.eye(images)[column]}
+    design["both"] = np.hstack([design["trainings"], design["images"]])
+
+    def left(name):
+        found = np.linalg.lstsq(design[name], matrix.ravel(), rcond=None)[0]
+        return np.square(matrix.ravel() - design[name] @ found).sum()
+
+    of_trainings = (left("none") - left("trainings")) / (trainings - 1)
+    of_images = (left("none") - left("images")) / (images - 1)
+    of_rest = left("both") / ((trainings - 1) * (images - 1))
+    spread = of_trainings + max(of_images - of_rest, 0)
+    freedom = spread**2 / (of_trainings**2 / (trainings - 1))
+    return stats.t.interval(0.95, freedom, matrix.mean(), np.sqrt(spread / matrix.size))
+
+
+@pytest.mark.parametrize("trainings", [2, 3, 5])
+def test_crossed_is_the_analysis_of_variance(trainings):
+    generator, found = np.random.default_rng(trainings), 0
+    for _ in range(20):
+        wins = generator.uniform(0.1, 0.5, (trainings, 1))
+        matrix = (generator.random((trainings, 60)) < wins).astype(float) - (generator.random((trainings, 60)) < 0.1)
+        low, high = crossed_interval(matrix)
+        if (low, high) != mean_difference_interval(matrix.mean(0)):
+            found += 1
+            expected = by_regression(matrix)
+            assert (low, high) == pytest.approx((max(-1, expected[0]), min(1, expected[1])), abs=1e-9)
+    assert found > 8
+
+
+def drawn(trainings, spread, generator):
+    """Differences of mean 0.1, with standard deviations of ``spread`` of trainings, 0.2 of images and of the rest."""
+    parts = ((trainings, 1, spread), (1, 100, 0.2), (trainings, 100, 0.2))
+    return np.clip(0.1 + sum(generator.normal(0, scale, (rows, columns)) for rows, columns, scale in parts), -1, 1)
+
+
+@pytest.mark.parametrize(
+    ("trainings", "spread", "least"),
+    [(3, 0.02, 0.935), (5, 0.04, 0.935), (5, 0.08, 0.93), (3, 0.08, 0.91), (2, 0.08, 0.86)],  # few that differ much
+)
+def test_crossed_holds_the_truth_as_often_as_it_says(trainings, spread, least):
+    generator = np.random.default_rng(3)
+    matrices = [drawn(trainings, spread, generator) for _ in range(2000)]
+    held = [low <= 0.1 <= high for low, high in map(crossed_interval, matrices)]
+    alone = [low <= 0.1 <= high for low, high in (mean_difference_interval(matrix.mean(0)) for matrix in matrices)]
+    assert least < np.mean(held) < 0.975
+    assert np.mean(alone) < (0.8 if spread == 0.08 else np.mean(held))  # as if the trainings had not been drawn
+
+
+def test_crossed_holds_the_truth_of_wins_and_losses():
+    """Trainings that differ in skill, images that differ in ease, and only -1, 0 and 1."""
+    generator = np.random.default_rng(4)
+
+    def once(images):
+        ease, skill = generator.normal(0, 1.5, images), generator.normal(0, 0.25, (2, 3, 1))
+        one, other = ease + skill + [[[0.4]], [[0]]] + generator.normal(0, 1, (2, 3, images)) > 1
+        return one.astype(float) - other
+
+    truth = np.mean([once(10).mean() for _ in range(60_000)])
+    held = [low <= truth <= high for low, high in (crossed_interval(once(200)) for _ in range(1000))]
+    assert 0.93 < np.mean(held) < 0.99
+
+
+def test_crossed_is_never_narrower_than_these_trainings_allow():
+    generator = np.random.default_rng(5)
+    for _ in range(50):
+        matrix = generator.integers(-1, 2, (3, 40))
+        low, high = crossed_interval(matrix)
+        first, last = mean_difference_interval(matrix.mean(0))
+        assert high - low >= last - first
+        assert low <= matrix.mean() <= high
+
+
+@pytest.mark.parametrize("value", [0, 1, -1])
+def test_crossed_has_width_where_all_are_the_same(value):
+    matrix = np.full((3, 50), value)
+    assert crossed_interval(matrix) == mean_difference_interval(matrix[0])
+
+
+def test_trainings_that_agree_leave_the_images_alone():
+    """Infinite degrees of freedom: the quantile is the normal one."""
+    matrix = np.tile([1, 0, 0, -1, 1], (3, 20))
+    expected = stats.norm.interval(0.95, 0.2, matrix[0].std(ddof=1) / 10)
+    assert crossed_interval(matrix) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("matrix", [[[0, 1, 0]], [0, 1, 0], np.zeros((3, 0))])
+def test_one_training_or_no_image_is_refused(matrix):
+    with pytest.raises(ValueError, match="two trainings or more by one example or more"):
+        crossed_interval(matrix)
+
+
+def test_a_crossed_difference_beyond_one_is_refused():
+    with pytest.raises(ValueError, match="must be from -1 to 1"):
+        crossed_interval([[0, 2.0], [0, 1.0]])

@@ -1,8 +1,10 @@
 """Training: reproducible, resumable, honest about what it holds out, and the same for twins but for the LSP term."""
 
 import dataclasses
+import itertools
 import json
 import os
+import types
 
 import pytest
 import torch
@@ -146,6 +148,21 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted([done.path().name, done.path(".last").name])
 
 
+@pytest.mark.parametrize("harm", ["lost", "cut short", "of another seed"])
+def test_a_finished_run_without_its_best_epoch_is_not_finished(tmp_path, harm):
+    path = train(CONFIG, tmp_path).path()
+    if harm == "of another seed":
+        path.write_bytes(train(dataclasses.replace(CONFIG, seed=5), tmp_path / "other").path().read_bytes())
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    if harm == "lost":
+        path.unlink()
+    again = Trainer(toy_dataset(), CONFIG, tmp_path)
+    assert again.resume() == 0
+    again.run()
+    assert lsp_core.load_checkpoint(path)[1].seed == 0
+
+
 def interrupt(config, folder):
     def stop(log):
         raise Interrupt
@@ -195,6 +212,12 @@ def test_best_and_last_are_kept(tmp_path):
     assert same_weights(best.state_dict(), weights[1])
     assert same_weights(last.state_dict(), weights[3])
     assert card.held_out["clean_accuracy"] == 0.9
+
+
+def test_the_time_of_a_tiny_epoch_is_not_rounded_away(tmp_path, monkeypatch):
+    clock = types.SimpleNamespace(perf_counter=itertools.count(0, 0.0123456).__next__)
+    monkeypatch.setattr(training, "time", clock)
+    assert {log.seconds for log in train(CONFIG, tmp_path).history} == {0.0123}
 
 
 def test_the_card_says_all_that_is_needed_to_believe_it(tmp_path):
@@ -613,7 +636,17 @@ def test_a_configuration_survives_json(objective):
     [
         ({"model": "vgg"}, "unknown model 'vgg': choose one of cnn"),
         ({"objective": "magic"}, "unknown objective 'magic': choose one of standard"),
-        ({"precision": "float16"}, "unknown precision"),
+        ({"precision": "float16"}, "precision of TrainConfig is 'float16', but it must be one of float32, bfloat16"),
+        ({"precision": [1]}, r"precision of TrainConfig is \[1\]"),
+        ({"model": ["cnn"]}, r"model of TrainConfig is \['cnn'\], but it must be text"),
+        ({"epochs": "ten"}, "epochs of TrainConfig is 'ten', but it must be a whole number"),
+        ({"epochs": 1.5}, "epochs of TrainConfig is 1.5, but it must be a whole number"),
+        ({"epochs": True}, "epochs of TrainConfig is True"),
+        ({"limit": "x"}, "limit of TrainConfig is 'x', but it must be a whole number or None"),
+        ({"ema": "x"}, "ema of TrainConfig is 'x', but it must be a number"),
+        ({"lr": "0.1"}, "lr of TrainConfig is '0.1', but it must be a number"),
+        ({"augment": "no"}, "augment of TrainConfig is 'no', but it must be true or false"),
+        ({"lsp": {"k": 2}}, "lsp of TrainConfig is {'k': 2}, but it must be LSP or None"),
         ({"eps": 8.0}, "eps is 8, but it must be from 0 to 1"),
         ({"eps": float("nan")}, "eps is nan"),
         ({"noise": 1.5}, "noise is 1.5, but it must be from 0 to 1"),

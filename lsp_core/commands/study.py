@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -40,17 +43,36 @@ def study(
     def load(name: str, split: Split) -> ImageDataset:
         return load_dataset(name, split, data_root, download=download)
 
-    for run in runs:
-        load(run.dataset, "train"), load(run.dataset, "test")  # before hours of work, not after
-    folder = out / chosen.name
+    folder, command = out / chosen.name, f"python -m lsp_core study {shlex.quote(preset)}"
+    worker = Worker(folder, work / chosen.name, load, place, command)
+    for run in runs:  # before hours of work, not after
+        try:
+            worker.check(run)
+        except ValueError as error:
+            raise ValueError(f"{run.id}: {error}") from error
     with replacing(folder / "preset.toml") as partial:
         partial.write_text(chosen.text, encoding="utf-8")
+    done, failed = do_all(worker, runs, chosen.name, out)
+    if json_path:
+        records.write_json(json_path, {"preset": chosen.name, "runs": list(done.values())})
+    if failed:
+        raise ValueError(f"{len(failed)} of {len({run.id for run in runs})} runs failed. {' '.join(failed.values())}")
+    console.print(f"{len(done)} runs: {write_report(out)}")
+
+
+def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path) -> tuple[dict[str, Record], dict[str, str]]:
+    """Do runs under progress bars, and keep the page in ``out`` up to date.
+
+    Returns:
+        By run id what is known of each, and why it failed.
+    """
     done: dict[str, Record] = {}
-    begun: list[str] = []
-    with tqdm(total=len(runs), unit="run", desc=chosen.name) as outer, tqdm(leave=False) as inner:
+    failed: dict[str, str] = {}
+    begun: set[str] = set()
+    with tqdm(total=len(runs), unit="run", desc=title) as outer, tqdm(leave=False) as inner:
 
         def on_part(run: Run, part: str) -> None:
-            begun.append(run.id)
+            begun.add(run.id)
             inner.reset(total=1)
             inner.set_description(f"{run.id}: {part}")
 
@@ -63,18 +85,18 @@ def study(
             inner.total, inner.unit = total, "pass"
             inner.update(passes - inner.n)
 
-        command = f"python -m lsp_core study {preset}"
-        worker = Worker(folder, work / chosen.name, load, place, command, on_part, on_batch, on_progress)
-        for run in runs:
-            record = worker.do(run)
-            done[run.id] = record
-            outer.write(summary(record))
+        worker = dataclasses.replace(worker, on_part=on_part, on_batch=on_batch, on_progress=on_progress)
+        for run in (run for run in runs if run.id not in failed):
+            try:
+                done[run.id] = worker.do(run)
+                outer.write(summary(done[run.id]))
+                if run.id in begun:  # else there is nothing new to draw
+                    write_report(out)
+            except (ValueError, OSError) as error:
+                failed[run.id] = f"{run.id}: {error}"
+                outer.write(failed[run.id])
             outer.update()
-            if run.id in begun:  # else there is nothing new to draw
-                write_report(out)
-    console.print(f"{len(done)} runs: {write_report(out)}")
-    if json_path:
-        records.write_json(json_path, {"preset": chosen.name, "runs": list(done.values())})
+    return done, failed
 
 
 def summary(record: Record) -> str:

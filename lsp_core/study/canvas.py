@@ -33,12 +33,14 @@ def span(numbers: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def save(panels: Sequence[Any], title: str, about: Sequence[str], path: Path) -> Path:
-    """Draw charts side by side, two a row, below a title and lines that say what they show; return ``path``."""
+def save(panels: Sequence[Any], title: str, about: Sequence[str], path: Path, columns: int = 2) -> Path:
+    """Draw charts side by side, so many a row, below a title and lines that say what they show; return ``path``."""
     import altair as alt
 
     ink = {"labelColor": "#222", "titleColor": "#222"}
-    chart = alt.concat(*panels, columns=2, title=alt.TitleParams(title, subtitle=list(about), offset=16, fontSize=16))
+    chart = alt.concat(
+        *panels, columns=columns, title=alt.TitleParams(title, subtitle=list(about), offset=16, fontSize=16)
+    )
     styled = (
         chart.configure(background="white", font="Helvetica, Arial, sans-serif", padding=14)
         .configure_axis(labelFontSize=12, titleFontSize=13, gridColor="#e4e4e4", labelFlush=False, **ink)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lsp_core.study.canvas import HEIGHT, WIDTH, available, colours, save, span
-from lsp_core.study.outcome import Score
-from lsp_core.study.summary import Row, Spread, Table
+from lsp_core.study.score import Score
+from lsp_core.study.spread import Spread
+from lsp_core.study.summary import Row, Table
 from lsp_core.types import Record
 
 DASHES = ([1, 0], [7, 3], [2, 2], [8, 3, 2, 3])
@@ -32,7 +33,7 @@ def curve_plot(tables: Sequence[Table], path: Path) -> Path | None:
     about = [f"Lines: {_what(lines)}; bands: from the lowest seed to the highest."] if lines else []
     about += [f"Points: {_what(points)}."] if points else []
     title = f"{tables[0].dataset}: accuracy against eps"
-    return save([_panel(*panel, names) for panel in panels], title, [*about, "Grey: the radius of the training."], path)
+    return save([_panel(*panel, names) for panel in panels], title, [*about, "Grey: eps, the radius of the row."], path)
 
 
 def _lines(table: Table) -> list[Record]:
@@ -50,10 +51,11 @@ def _lines(table: Table) -> list[Record]:
 
 
 def _points(table: Table) -> list[Record]:
-    scores = [(name, row, found) for row in table.rows for name in SHAPES if (found := row.scores(name))]
+    scores = [(name, row, list(row.scores(name).values())) for row in table.rows for name in SHAPES]
     return [
         {"name": name, **_mean(row, found[0], found[0].eps, [score.robust for score in found])}
         for name, row, found in scores
+        if found
     ]
 
 
@@ -95,5 +97,5 @@ def _panel(table: Table, lines: list[Record], points: list[Record], names: list[
         shape = alt.Shape("attack:N").scale(domain=list(there.values()), range=forms).title("attack")
         marks = alt.Chart(alt.Data(values=points)).mark_point(size=90, filled=False, strokeWidth=2.2, opacity=1)
         layers.append(marks.encode(x=x, y=y, color=colour, shape=shape))
-    title = f"{table.objective}, trained at eps {' and '.join(table.radii)}"
+    title = f"{table.objective}, eps {' and '.join(table.radii)}"
     return alt.layer(*layers).properties(title=title, width=WIDTH, height=HEIGHT)

@@ -2,63 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from lsp_core.study.checked import count, fraction, number, table, tables
+from lsp_core.study.machine import Machine
 from lsp_core.study.preset import Preset, Run
 from lsp_core.study.result import Result
+from lsp_core.study.score import Score
 from lsp_core.types import Record
-
-
-@dataclass(frozen=True)
-class Score:
-    """One evaluation; accuracies are fractions.
-
-    Attributes:
-        name: the attack as the preset writes it; "" in ``last`` and ``curve``.
-        attack: what people call it.
-        interval: Wilson 95 % of ``robust``; ``clean_interval`` is that of ``clean``.
-        right: (n,) whether each image was right before and under the attack.
-    """
-
-    name: str
-    attack: str
-    eps: float
-    n: int
-    clean: float
-    clean_interval: tuple[float, float]
-    robust: float
-    interval: tuple[float, float]
-    right: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, entry: Record) -> Score:
-        """Read an entry as ``lsp_core.records`` documents it.
-
-        Raises:
-            ValueError, KeyError, TypeError: if it is none, or its results per image contradict its accuracy.
-        """
-        name, n = str(entry.get("name", "")), int(entry["n"])
-        right = np.unpackbits(np.frombuffer(bytes.fromhex(entry["robust_correct"]), np.uint8))[:n].astype(bool)
-        (clean_low, clean_high), (low, high) = entry["clean_interval"], entry["robust_interval"]
-        clean, robust = float(entry["clean_accuracy"]), float(entry["robust_accuracy"])
-        if len(right) != n or n < 1 or not math.isclose(right.mean(), robust, abs_tol=1e-6):
-            raise ValueError(f"robust_accuracy is not that of robust_correct under {entry['label']}")
-        return cls(
-            name=name,
-            attack="fast ensemble" if name == "fast" else str(entry["label"]),
-            eps=float(entry["eps"]),
-            n=n,
-            clean=clean,
-            clean_interval=(float(clean_low), float(clean_high)),
-            robust=robust,
-            interval=(float(low), float(high)),
-            right=right,
-        )
 
 
 @dataclass(frozen=True)
@@ -74,12 +26,17 @@ class Neighbors:
 
     @classmethod
     def of(cls, record: Record) -> Neighbors:
-        """Read what ``preservation`` returns."""
+        """Read what ``preservation`` returns.
+
+        Raises:
+            ValueError: if it is something else.
+        """
+        clean, adversarial = table(record, "clean"), table(record, "adversarial")
         pairs = {
-            metric: (float(record["clean"][metric]), float(record["adversarial"][metric]))
+            metric: (fraction(clean, metric), fraction(adversarial, metric))
             for metric in ("trustworthiness", "continuity", "knn_overlap")
         }
-        return cls(int(record["k"]), int(record["n"]), **pairs, kept=float(record["kept"]))
+        return cls(count(record, "k"), count(record, "n"), **pairs, kept=fraction(record, "kept"))
 
 
 @dataclass(frozen=True)
@@ -87,8 +44,8 @@ class Outcome:
     """A run that has begun; what it has not come to yet is empty or None.
 
     Attributes:
-        eps: the radius that it was trained for.
-        machine: what ``lsp_core.provenance`` says of it.
+        eps: its radius: the best epoch was chosen with PGD at it, adversarial training crafts at it, attacks have it.
+        machine: that of the training; ``evaluated`` is that of each evaluation, in any order.
         seconds: per epoch, the median.
         epoch: the best, from 1, of ``epochs``.
         scores: by the attack's name in the preset.
@@ -99,7 +56,8 @@ class Outcome:
 
     run: Run
     eps: float
-    machine: Record
+    machine: Machine
+    evaluated: tuple[Machine, ...]
     seconds: float | None
     epoch: int
     epochs: int
@@ -111,21 +69,31 @@ class Outcome:
 
     @classmethod
     def of(cls, run: Run, record: Record) -> Outcome:
-        """Read what ``lsp_core.study.result`` documents."""
-        training = record.get("training") or {}
-        scores = [Score.of(entry) for entry in record.get("evaluations") or ()]
+        """Read what ``lsp_core.study.result`` documents.
+
+        Raises:
+            ValueError: if it is something else.
+        """
+        training, machine = table(record, "training"), table(record, "machine")
+        evaluations, curve = tables(record, "evaluations"), tables(record, "curve")
+        last, neighbors, directions = (table(record, part) for part in ("last", "preservation", "directions"))
+        parts = [part for part in (*evaluations, last, *curve, neighbors, directions) if part]
+        epochs = count(training, "epochs") if training else 0
+        if training and count(training, "epoch") > epochs:
+            raise ValueError(f"epoch is {training['epoch']}, but there were {epochs}")
         return cls(
             run=run,
-            eps=float(record["config"]["eps"]),
-            machine=dict(record["machine"]),
-            seconds=float(training["seconds_per_epoch"]) if training else None,
-            epoch=int(training.get("epoch", 0)),
-            epochs=int(training.get("epochs", 0)),
-            scores={score.name: score for score in scores},
-            last=Score.of(record["last"]) if record.get("last") else None,
-            curve=tuple(Score.of(entry) for entry in record.get("curve") or ()),
-            neighbors=Neighbors.of(record["preservation"]) if record.get("preservation") else None,
-            directions=Neighbors.of(record["directions"]) if record.get("directions") else None,
+            eps=number(table(record, "config"), "eps"),
+            machine=Machine.of(machine),
+            evaluated=tuple(Machine.of(table(part, "machine") or machine) for part in parts),
+            seconds=number(training, "seconds_per_epoch") if training else None,
+            epoch=count(training, "epoch") if training else 0,
+            epochs=epochs,
+            scores={score.name: score for score in map(Score.of, evaluations)},
+            last=Score.of(last) if last else None,
+            curve=tuple(map(Score.of, curve)),
+            neighbors=Neighbors.of(neighbors) if neighbors else None,
+            directions=Neighbors.of(directions) if directions else None,
         )
 
 
@@ -142,6 +110,6 @@ def read_outcomes(folder: Path, preset: Preset) -> dict[str, Outcome]:
             continue
         try:
             found[run.id] = Outcome.of(run, record)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{result.path} is no result of a run: {type(error).__name__} {error}.") from error
+        except ValueError as error:
+            raise ValueError(f"{result.path} is no result of a run: {error}.") from error
     return found

@@ -13,7 +13,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from lsp_core.attacks.named import NAMED
@@ -21,7 +21,7 @@ from lsp_core.lsp import LSP
 from lsp_core.objectives import OBJECTIVES
 from lsp_core.recipes import TrainConfig
 from lsp_core.study.preservation import K
-from lsp_core.types import Record, pick
+from lsp_core.types import Record, check_fields, pick
 
 FOLDER = Path(__file__).parent / "presets"
 KEYS = "seeds, attacks and n, which may stand at the top"
@@ -70,6 +70,7 @@ class Grid:
     settings: Record = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_fields(self, repr(self.title))
         for name in self.objectives:
             pick("objective", name, OBJECTIVES)
         for name in self.attacks:
@@ -77,14 +78,18 @@ class Grid:
         for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
             if not getattr(self, name):
                 raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")
+        for name in ("datasets", "objectives", "seeds", "attacks"):
+            if len(set(values := getattr(self, name))) < len(values):
+                raise ValueError(f"{name} of {self.title!r} is {list(values)}, but each may stand there only once.")
         if self.control and self.control not in self.variants:
             raise ValueError(f"control of {self.title!r} is {self.control!r}, which is none of its variants.")
         if self.n <= 2 * K:
             raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
         for name, variant in self.variants.items():
-            for key in {**self.settings, **variant}.keys() - {"lsp"}:
+            whole = {**self.settings, **variant}
+            for key in whole.keys() - {"lsp"}:
                 pick(f"setting of variant {name!r}", key, dict.fromkeys(sorted(SETTINGS)))
-            LSP(**variant.get("lsp", {}))
+            LSP(**whole.get("lsp", {}))
 
     def runs(self) -> Iterator[Run]:
         """Yield the runs, all variants of one seed after each other, so that a study cut off has whole comparisons."""
@@ -103,17 +108,19 @@ class Preset:
     text: str
 
     def runs(self) -> list[Run]:
-        """Return the runs grid by grid: one that stands in two has the attacks of the second still to come.
+        """Return the runs grid by grid: one that stands in two has in the second the attacks of both.
 
         Raises:
             ValueError: if two grids mean different things by one run.
         """
-        found = [run for grid in self.grids for run in grid.runs()]
-        first: dict[str, Run] = {}
-        for run in found:
-            known = first.setdefault(run.id, run)
+        found: list[Run] = []
+        latest: dict[str, Run] = {}
+        for run in itertools.chain.from_iterable(grid.runs() for grid in self.grids):
+            known = latest.get(run.id, run)
             if (known.settings, known.n) != (run.settings, run.n):
                 raise ValueError(f"variant {run.variant!r} of {run.id} has other settings or n in another grid.")
+            latest[run.id] = replace(run, attacks=tuple(dict.fromkeys(known.attacks + run.attacks)))
+            found.append(latest[run.id])
         return found
 
 
@@ -155,10 +162,13 @@ def read_preset(name: str) -> Preset:
     """Return a preset of the package by its name, or one of your own by the path of its file.
 
     Raises:
-        ValueError: if there is none, or it cannot be read.
+        ValueError: if there is none, it cannot be read, or it has the name of a preset of the package.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(preset.stem for preset in FOLDER.glob("*.toml")))
         raise ValueError(f"unknown preset {name!r}: choose one of {known}, or the path of a file that ends in .toml.")
-    return parse_preset(path.stem, path.read_text(encoding="utf-8"))
+    text, namesake = path.read_text(encoding="utf-8"), FOLDER / f"{path.stem}.toml"
+    if namesake.is_file() and namesake.read_text(encoding="utf-8") != text:
+        raise ValueError(f"{path} has the name of a preset of the package, and their results would mix: rename it.")
+    return parse_preset(path.stem, text)

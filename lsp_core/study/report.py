@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from lsp_core.attacks.describe import label
-from lsp_core.attacks.fast import fast
 from lsp_core.files import replacing
+from lsp_core.study.brief import brief_lines
 from lsp_core.study.canvas import available
-from lsp_core.study.cells import accuracy_lines, cost_lines, neighbor_lines
+from lsp_core.study.contents import contents
 from lsp_core.study.curves import curve_plot
+from lsp_core.study.headline import headlines
+from lsp_core.study.machines import Machines
+from lsp_core.study.markdown import accuracy_lines, cost_lines, difference_lines, neighbor_lines
+from lsp_core.study.notation import QUESTION, notation
 from lsp_core.study.outcome import Outcome, read_outcomes
 from lsp_core.study.preset import FOLDER, Grid, Preset, parse_preset
 from lsp_core.study.scatter import scatter_plot
 from lsp_core.study.summary import Table, tables
 
-INTRO = (
-    "Each row is a variant of the recipe, trained once per seed. Accuracies are percent of n test images, the same for "
-    "every run, that are right before and under the attack. *a ± b* is the mean and the standard deviation over seeds; "
-    "of a single seed the brackets hold Wilson's 95 % interval. Differences are in points and paired, image by image "
-    "and seed by seed; their brackets hold the 95 % interval over test images, given these trainings (Newcombe 1998 of "
-    "one seed, Bonett and Price 2012 of several), while the ± beside it is the spread over trainings. About one such "
-    "interval in twenty misses by chance.",
-    "PGD alone is never evidence. The fast ensemble is LSP Lab's own sequence "
-    f"({label(fast(0.1))}), each attack on what the ones before left standing; AutoAttack is its authors' standard "
-    "sequence, by their library. Every attack has the radius that the model was trained for, in Linf and pixel units.",
-    "Neighbourhoods are those of the model's embedding: trustworthiness, continuity and k-NN overlap compare them with "
-    "those of the clean pixels, clean → under PGD-20, and *kept* is the mean share of an image's neighbours in the "
-    "embedding that it still has when it alone is attacked. 1 is best in each. They are measured twice: in the "
-    "embedding as the last layer sees it, and in its directions alone (unit length), on which the structure terms act.",
-)
 NO_PLOTS = "There are no plots, since altair and vl-convert-python, which draw them, were not there."
 
 
@@ -44,23 +31,41 @@ def write_report(out: Path) -> Path:
     Raises:
         ValueError: naming the file, if a preset or a result cannot be read.
     """
-    lines = ["# Study", ""]
-    for text in INTRO if available() else (*INTRO, NO_PLOTS):
-        lines += [text, ""]
+    found = []
     for path in sorted(out.glob("*/preset.toml")):
         preset = parse_preset(path.parent.name, path.read_text(encoding="utf-8"))
-        lines += _preset_lines(preset, read_outcomes(path.parent, preset), out)
+        found.append((preset, read_outcomes(path.parent, preset)))
+    top, short = ["# Study", "", QUESTION, ""], 0
+    for preset, outcomes in found:
+        if pairs := headlines(preset, outcomes):
+            title = "## In short" if len(found) == 1 else f"## In short: {preset.name}"
+            top += [title, "", *brief_lines(pairs, Machines.of(outcomes.values())), ""]
+            short += 1
+    below = ["## How to read it", ""]
+    bench = "[the bench](bench.md)" if (out / "bench.md").is_file() else "the bench (`python -m lsp_core bench`)"
+    for text in (*notation(bench), *([] if available() else [NO_PLOTS])):
+        below += [text, ""]
+    for preset, outcomes in found:
+        below += _preset_lines(preset, outcomes, out)
+    lines = [*top, *_links(out), *contents([*top, *below])[short:], "", *below]
     page = out / "README.md"
     with replacing(page) as partial:
         partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return page
 
 
+def _links(out: Path) -> list[str]:
+    """Name the pages that belong to this one, if they are there."""
+    pages = {"../docs/method.md": "What it means", "bench.md": "What it costs"}
+    there = [f"[{title}]({name})" for name, title in pages.items() if (out / name).is_file()]
+    return [f"{'. '.join(there)}.", ""] if there else []
+
+
 def _preset_lines(preset: Preset, outcomes: Mapping[str, Outcome], out: Path) -> list[str]:
     name = preset.name if (FOLDER / f"{preset.name}.toml").is_file() else f"{preset.name}.toml"
     command = f"`python -m lsp_core study {name}`, which [this preset]({preset.name}/preset.toml) describes."
-    lines = [f"## {preset.name}", "", command, ""]
-    lines += [*_machines(outcomes.values()), ""] if outcomes else []
+    machines = Machines.of(outcomes.values())
+    lines = [f"## {preset.name}", "", command, "", *machines.lines(), ""]
     found = [(grid, tables(grid, outcomes)) for grid in preset.grids]
     shown: set[str] = set()
     for place, (grid, there) in enumerate(found):
@@ -73,7 +78,7 @@ def _preset_lines(preset: Preset, outcomes: Mapping[str, Outcome], out: Path) ->
                 own = [table for table in there if table.dataset == dataset]
                 lines += _plot(curve_plot(own, path), f"{dataset}: accuracy against eps", out)
         for table in there:
-            lines += _table_lines(table, grid, again)
+            lines += _table_lines(table, grid, machines, again)
     every = [table for _, there in found for table in there]
     path = out / "plots" / f"{preset.name}-neighbours.svg"
     scatter = _plot(scatter_plot(every, path), "robust accuracy against the neighbours that are kept", out)
@@ -92,31 +97,9 @@ def _progress(grid: Grid, outcomes: Mapping[str, Outcome]) -> str:
     return f"{done} of {len(runs)} runs have been through every attack{begun}."
 
 
-def _machines(outcomes: Iterable[Outcome]) -> list[str]:
-    """Say on what the runs were made, machine by machine, and when."""
-    dates = defaultdict(list)
-    for outcome in outcomes:
-        about = outcome.machine
-        used = ", ".join(f"{name} {number}" for name, number in dict(about.get("versions") or {}).items())
-        parts = [str(about.get("processor", "unknown processor"))]
-        parts += [_count(about[f"{noun}s"], noun) for noun in ("core", "thread") if about.get(f"{noun}s")]
-        what = f"{', '.join(parts)}, device {about.get('device', 'unknown')}{'; ' if used else ''}{used}"
-        dates[what].append(str(about.get("date", "")))
-    return [f"- {what}: {_days(days)} ({_count(len(days), 'run')})." for what, days in sorted(dates.items())]
-
-
-def _days(dates: Sequence[str]) -> str:
-    first, last = min(dates), max(dates)
-    return first if first == last else f"{first} to {last}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _table_lines(table: Table, grid: Grid, again: bool) -> list[str]:
+def _table_lines(table: Table, grid: Grid, machines: Machines, again: bool) -> list[str]:
     heading = f"#### {table.dataset}, {table.objective}, eps {' and '.join(table.radii)}"
-    parts = [accuracy_lines(table, len(grid.seeds))]
+    parts = [accuracy_lines(table, grid.seeds, machines), difference_lines(table, grid.seeds, machines)]
     if not again:
-        parts += [neighbor_lines(table), cost_lines(table)]
+        parts += [neighbor_lines(table, machines), cost_lines(table, machines)]
     return [heading, "", *(line for part in parts if part for line in (*part, ""))]

@@ -1,28 +1,35 @@
 """What is known of a run so far: one JSON file, complete or not.
 
 It holds ``schema``, ``id``, ``dataset``, ``model``, ``objective``, ``variant``, ``seed``, ``config`` (a whole
-``TrainConfig``), ``machine``, ``sha256`` (of the best epoch's checkpoint) and, as they are measured:
+``TrainConfig``), ``machine`` (of the training), ``weights`` (``weights_sha256`` of the best epoch's checkpoint; older
+files have the ``sha256`` of that file) and, as they are measured:
 
 * ``training``: ``epoch`` (the best, from 1), ``epochs``, ``seconds_per_epoch`` (median), ``held_out``, as on the card;
 * ``evaluations``: entries as in ``lsp_core.records``, each with the ``name`` that the preset gives the attack;
 * ``last``: an entry of the last epoch's checkpoint under the first attack; ``curve``: entries of PGD at several radii;
 * ``preservation``: see there; ``directions``: the same at unit length.
+
+What was measured on another machine than that of the training has a ``machine`` of its own.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from lsp_core.checkpoint import weights_sha256
 from lsp_core.lsp import LSP
 from lsp_core.recipes import TrainConfig
-from lsp_core.records import write_json
+from lsp_core.records import sha256, write_json
 from lsp_core.study.preset import Run
 from lsp_core.types import Record
 
 SCHEMA = "lsp-lab/run/1"
-HEAD = ("schema", "id", "dataset", "model", "objective", "variant", "seed", "config", "machine")
+MEASURED = ("evaluations", "last", "curve", "preservation", "directions")
+ENTRY = {"settings": dict, "n": int, "clean_accuracy": float, "robust_accuracy": float}  # what is read of one here
+AGAIN = "remove it, and it is made again"
 
 
 @dataclass(frozen=True)
@@ -46,48 +53,75 @@ class Result:
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{self.path} cannot be read ({error}): remove it, and it is made again.") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{self.path} cannot be read ({error}): {AGAIN}.") from error
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise ValueError(f"{self.path} is no {SCHEMA} file: remove it, and it is made again.")
+            raise ValueError(f"{self.path} is no {SCHEMA} file: {AGAIN}.")
         return found
 
     def begin(self, run: Run, config: TrainConfig, machine: Record) -> Record:
         """Return what is there of this very training, or begin anew.
 
         Raises:
-            ValueError: if the file is of a run with other settings; hours of work are not thrown away unasked.
+            ValueError: if the file is damaged, or of a run with other settings; hours of work are not thrown away
+                unasked.
         """
-        found = self.read()
-        if found:
-            # Fields that were added since have had their defaults then, too.
-            lsp = found["config"]["lsp"]
-            if TrainConfig(**{**found["config"], "lsp": LSP(**lsp) if lsp else None}) != config:
-                raise ValueError(
-                    f"{self.path} was made with other settings than {run.id} has now: remove the file to run it again."
-                )
-            return found
         identity = {"dataset": run.dataset, "model": config.model, "objective": run.objective, "variant": run.variant}
         head = {"schema": SCHEMA, "id": run.id, **identity, "seed": run.seed}
-        return {**head, "config": json.loads(json.dumps(config.to_record())), "machine": machine}
+        if not (found := self.read()):
+            return {**head, "config": json.loads(json.dumps(config.to_record())), "machine": machine}
+        try:
+            lsp = found["config"]["lsp"]
+            # Fields that were added since have had their defaults then, too.
+            before = TrainConfig(**{**found["config"], "lsp": LSP(**lsp) if lsp else None})
+            _check(found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{self.path} is damaged ({type(error).__name__} {error}): {AGAIN}.") from error
+        if before != config:
+            raise ValueError(
+                f"{self.path} was made with other settings than {run.id} has now: remove the file to run it again."
+            )
+        return {**found, **head}
 
-    def head(self, record: Record) -> Record:
-        """Return what a record says of the run before anything was measured."""
-        return {key: value for key, value in record.items() if key in HEAD}
+    def trained(self, record: Record, checkpoint: Path, training: Record, machine: Record) -> Record:
+        """Return a record with its training: the one that it has if that gave the same weights.
+
+        Raises:
+            ValueError: if figures of other weights are there; they are neither mixed nor thrown away.
+        """
+        weights = weights_sha256(checkpoint)
+        same = record["weights"] == weights if "weights" in record else record.get("sha256") == sha256(checkpoint)
+        measured = {part: record[part] for part in MEASURED if record.get(part)}
+        if same:
+            training, machine = record.get("training", training), record["machine"]
+        elif measured:
+            raise ValueError(
+                f"{self.path} holds figures of other weights than {checkpoint} has (another machine or library version "
+                "trains others): remove it to measure them anew."
+            )
+        head = {key: value for key, value in record.items() if key not in ("sha256", "weights", "training", *MEASURED)}
+        return {**head, "machine": machine, "weights": weights, "training": training, **measured}
 
     def write(self, record: Record) -> None:
         """Write what is known; a reader finds the old file or the new one."""
         write_json(self.path, record)
 
 
-def missing(record: Record, run: Run) -> list[str]:
-    """Return the parts of a run that are still to be done, attacks by their names.
+def _check(record: Record) -> None:
+    """Look at all that a study reads of its own files.
 
-    >>> run = Run("digits", "standard", "LSP", 0, {}, ("pgd", "fast"), 100)
-    >>> missing({"training": {}, "evaluations": [{"name": "pgd"}], "curve": []}, run)
-    ['fast', 'last', 'preservation', 'directions']
+    Raises:
+        KeyError, TypeError: if something is not there, or is something else.
     """
-    there = {entry["name"] for entry in record.get("evaluations", ())}
-    attacks = [name for name in run.attacks if name not in there]
-    training = [] if "training" in record else ["training"]
-    return training + attacks + [part for part in ("last", "curve", "preservation", "directions") if part not in record]
+    named, last = record.get("evaluations", []), [record["last"]] if "last" in record else []
+    kept = [record[part] for part in ("preservation", "directions") if part in record]
+    wanted: list[tuple[list[Record], Record]] = [
+        ([record], {"machine": dict, **({"training": dict} if "training" in record else {})}),
+        (named, {"name": str}),
+        ([*named, *record.get("curve", []), *last], ENTRY),
+        (kept, {"n": int}),
+    ]
+    for tables, kinds in wanted:
+        for table, (key, kind) in itertools.product(tables, kinds.items()):
+            if not isinstance(table[key], kind):
+                raise TypeError(f"{key} is no {kind.__name__}")

@@ -2,65 +2,87 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from lsp_core.study.canvas import COLOURS, HEIGHT, WIDTH, available, colours, save, span
-from lsp_core.study.summary import Table, strongest_first
+from lsp_core.study.canvas import COLOURS, available, colours, save, span
+from lsp_core.study.cells import counted
+from lsp_core.study.score import EVIDENCE, strongest_first
+from lsp_core.study.summary import Table
 from lsp_core.types import Record
 
 OTHER = "other variant"
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
+FEWEST = 5  # runs, below which a correlation says nothing
+WIDTH, HEIGHT, COLUMNS = 230, 190, 3
 
 
 def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
-    """Draw the runs of all tables, a point each and a data set a panel.
+    """Draw the runs of all tables, a point each and a data set with an objective a panel.
 
     Returns:
         ``path``; None if nothing was measured that it could show, or nothing is there that could draw it.
     """
-    datasets = dict.fromkeys(table.dataset for table in tables)
-    found = {dataset: _points([table for table in tables if table.dataset == dataset]) for dataset in datasets}
-    panels = {dataset: points for dataset, points in found.items() if points}
+    pairs = dict.fromkeys((table.dataset, table.objective) for table in tables)
+    found = {pair: _points([each for each in tables if (each.dataset, each.objective) == pair]) for pair in pairs}
+    panels = {", ".join(pair): points for pair, points in found.items() if points}
     if not panels or not available():
         return None
-    import altair as alt
+    every = [point["kind"] for points in panels.values() for point in points]
+    kinds = [kind for kind in (*COLOURS, OTHER) if kind in every]
+    charts = [_panel(title, points, kinds) for title, points in panels.items()]
+    about = [
+        "A point is a run; every attack has the radius of its row. Right: accuracy before and under the attack.",
+        "Kept: neighbours in the embedding, at unit length, that an image still has under PGD-20.",
+    ]
+    return save(charts, "Robust accuracy against the neighbours that are kept", about, path, COLUMNS)
 
-    every = [point for points in panels.values() for point in points]
-    kinds = [kind for kind in (*COLOURS, OTHER) if any(point["kind"] == kind for point in every)]
-    objectives = list(dict.fromkeys(point["objective"] for point in every))
-    forms = [SHAPES[place % len(SHAPES)] for place in range(len(objectives))]
-    colour = alt.Color("kind:N").scale(domain=kinds, range=colours(kinds)).title("trained")
-    shape = alt.Shape("objective:N").scale(domain=objectives, range=forms).title("objective")
-    charts = []
-    for dataset, points in panels.items():
-        x, y = (_domain([point[key] for point in points]) for key in ("kept", "accuracy"))
-        chart = alt.Chart(alt.Data(values=points), title=f"{dataset}: {_under(points)}", width=WIDTH, height=HEIGHT)
-        marks = chart.mark_point(filled=True, size=80, opacity=0.8, stroke="white", strokeWidth=0.6)
-        across = (
-            alt.X("kept:Q")
-            .title("neighbours kept under PGD-20, at unit length")
-            .axis(format=".0%")
-            .scale(domain=x, nice=False)
-        )
-        up = alt.Y("accuracy:Q").title("right before and under attack").axis(format=".1~%").scale(domain=y, nice=False)
-        charts.append(marks.encode(x=across, y=up, color=colour, shape=shape))
-    about = "A point is a run. Every attack has the radius of the training."
-    return save(charts, "Robust accuracy against the neighbours that are kept", [about], path)
+
+def correlation(points: Sequence[Record]) -> float | None:
+    """Return Spearman's rank correlation of ``kept`` and ``accuracy``.
+
+    None if there are too few points, or all are the same in one of them.
+    """
+    from scipy.stats import spearmanr
+
+    kept, accuracy = ([point[key] for point in points] for key in ("kept", "accuracy"))
+    if len(points) < FEWEST or len(set(kept)) == 1 or len(set(accuracy)) == 1:
+        return None
+    return float(spearmanr(kept, accuracy).statistic)
 
 
 def _points(tables: Sequence[Table]) -> list[Record]:
-    """Return a point per run that has been through the strongest attack that any of them has been through."""
+    """Return a point per run that has been through the attack that most of them share; evidence comes first."""
     outcomes = {outcome.run.id: outcome for table in tables for outcome in table.outcomes}
     known = [(outcome, near.kept) for outcome in outcomes.values() if (near := outcome.directions)]
-    attacks = strongest_first(dict.fromkeys(name for outcome, _ in known for name in outcome.scores))
+    counts = Counter(name for outcome, _ in known for name in outcome.scores)
+    # Of equals the first, which is the strongest.
+    attack = max(strongest_first(counts), key=lambda name: (name in EVIDENCE, counts[name]), default="")
     points = []
     for outcome, kept in known:
-        if attacks and (score := outcome.scores.get(attacks[0])):
+        if score := outcome.scores.get(attack):
             kind = outcome.run.variant if outcome.run.variant in COLOURS else OTHER
-            where = {"kind": kind, "objective": outcome.run.objective, "attack": score.attack, "n": score.n}
-            points.append({**where, "kept": kept, "accuracy": score.robust})
+            points.append({"kind": kind, "attack": score.attack, "n": score.n, "kept": kept, "accuracy": score.robust})
     return points
+
+
+def _panel(title: str, points: Sequence[Record], kinds: Sequence[str]) -> Any:
+    import altair as alt
+
+    found, runs = correlation(points), counted(len(points), "run")
+    below = [
+        f"{points[0]['attack']}, n = {span([point['n'] for point in points])}",
+        runs if found is None else f"Spearman {found:+.2f}, {runs}",
+    ]
+    x, y = (_domain([point[key] for point in points]) for key in ("kept", "accuracy"))
+    across = alt.X("kept:Q").title("kept").axis(format=".0%", tickCount=5).scale(domain=x, nice=False)
+    up = alt.Y("accuracy:Q").title("right").axis(format=".1~%", tickCount=5).scale(domain=y, nice=False)
+    colour = alt.Color("kind:N").scale(domain=kinds, range=colours(kinds)).title("trained")
+    titles = alt.TitleParams(title, subtitle=below)
+    chart = alt.Chart(alt.Data(values=points), title=titles, width=WIDTH, height=HEIGHT)
+    marks = chart.mark_point(filled=True, size=70, opacity=0.8, stroke="white", strokeWidth=0.6)
+    return marks.encode(x=across, y=up, color=colour)
 
 
 def _domain(values: Sequence[float]) -> list[float]:
@@ -68,7 +90,3 @@ def _domain(values: Sequence[float]) -> list[float]:
     low, high = min(values), max(values)
     room = max(0.02, 0.08 * (high - low))
     return [max(0.0, low - room), min(1.0, high + room)]
-
-
-def _under(points: Sequence[Record]) -> str:
-    return f"{points[0]['attack']}, n = {span([point['n'] for point in points])}"

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from lsp_core.intervals import mean_difference_interval, paired_interval
 from lsp_core.radius import show_eps
-from lsp_core.study.outcome import Outcome, Score
+from lsp_core.study.lead import CLEAN, Lead
+from lsp_core.study.outcome import Outcome
 from lsp_core.study.preset import Grid
-
-STRONGEST = ("autoattack", "fast", "apgd-t", "apgd-dlr", "apgd", "pgd")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One value per seed."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Their mean."""
-        return statistics.fmean(self.values)
-
-    @property
-    def sd(self) -> float | None:
-        """Their sample standard deviation, None of a single one."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
-
-
-@dataclass(frozen=True)
-class Lead:
-    """By how much a variant is ahead of another under one attack, on the same images and seeds.
-
-    Attributes:
-        attack: what people call it.
-        gained: the robust accuracy of the one minus that of the other, one value per seed, as fractions.
-        interval: 95 % of the mean of ``gained``, over test images, given these trainings.
-    """
-
-    attack: str
-    gained: Spread
-    interval: tuple[float, float]
+from lsp_core.study.score import Score, strongest_first
 
 
 @dataclass(frozen=True)
@@ -55,22 +19,22 @@ class Row:
     variant: str
     outcomes: dict[int, Outcome]
 
-    def scores(self, attack: str) -> list[Score]:
-        """Return what it scored under an attack, by the name in the preset: one per seed that has been attacked."""
-        return [outcome.scores[attack] for outcome in self.outcomes.values() if attack in outcome.scores]
+    @property
+    def measured(self) -> list[Outcome]:
+        """The runs that have been attacked."""
+        return [outcome for outcome in self.outcomes.values() if outcome.scores]
 
-    def lead(self, other: Row, attacks: Iterable[str]) -> Lead | None:
+    def scores(self, attack: str) -> dict[int, Score]:
+        """Return by seed what it scored under an attack, by its name in the preset; ``CLEAN`` has the first of each."""
+        found = {seed: outcome.scores for seed, outcome in self.outcomes.items() if outcome.scores}
+        if attack == CLEAN:
+            return {seed: next(iter(scores.values())) for seed, scores in found.items()}
+        return {seed: scores[attack] for seed, scores in found.items() if attack in scores}
+
+    def lead(self, other: Row, attacks: Sequence[str]) -> Lead | None:
         """Compare with another variant under the strongest of ``attacks`` that both know on a seed, None if none is."""
-        for name in strongest_first(attacks):
-            pairs = [
-                (mine.scores[name], theirs.scores[name])
-                for seed, mine in self.outcomes.items()
-                if (theirs := other.outcomes.get(seed)) and name in mine.scores and name in theirs.scores
-            ]
-            pairs = [(mine, theirs) for mine, theirs in pairs if (mine.eps, mine.n) == (theirs.eps, theirs.n)]
-            if pairs:
-                return _lead(pairs)
-        return None
+        leads = (Lead.between(self.scores(name), other.scores(name), name) for name in strongest_first(attacks))
+        return next((lead for lead in leads if lead), None)
 
 
 @dataclass(frozen=True)
@@ -79,23 +43,24 @@ class Table:
 
     Attributes:
         first: the variant that the others are compared with; it may have no row yet.
+        control: another one that they are compared with, "" for none; it may have no row yet.
         attacks: those of the grid that a row was attacked with.
     """
 
     dataset: str
     objective: str
     first: str
+    control: str
     attacks: tuple[str, ...]
     rows: tuple[Row, ...]
 
-    @property
-    def baseline(self) -> Row | None:
-        """The row of ``first``, None if there is none."""
-        return next((row for row in self.rows if row.variant == self.first), None)
+    def row(self, variant: str) -> Row | None:
+        """Return the row of a variant, None if there is none."""
+        return next((row for row in self.rows if row.variant == variant), None)
 
     @property
     def radii(self) -> list[str]:
-        """The radii that the rows were trained for, as people read them."""
+        """The radii of the rows, as people read them."""
         return [show_eps(eps) for eps in sorted({outcome.eps for outcome in self.outcomes})]
 
     @property
@@ -115,23 +80,5 @@ def tables(grid: Grid, outcomes: Mapping[str, Outcome]) -> list[Table]:
     for (dataset, objective), by_variant in found.items():
         kept = tuple(Row(name, by_seed) for name, by_seed in by_variant.items() if by_seed)
         attacks = tuple(name for name in grid.attacks if any(row.scores(name) for row in kept))
-        result.append(Table(dataset, objective, next(iter(grid.variants)), attacks, kept))
+        result.append(Table(dataset, objective, next(iter(grid.variants)), grid.control, attacks, kept))
     return result
-
-
-def strongest_first(attacks: Iterable[str]) -> list[str]:
-    """Order attacks so that the most trusted one comes first; those without a rank come last, as they are."""
-    rank = {name: place for place, name in enumerate(STRONGEST)}
-    return sorted(attacks, key=lambda name: rank.get(name, len(rank)))
-
-
-def _lead(pairs: Sequence[tuple[Score, Score]]) -> Lead:
-    """Compare seed by seed and image by image."""
-    n = min(mine.n for mine, _ in pairs)  # a seed draws the images in one order: the fewer are the first of the more
-    mine, theirs = (np.stack([score.right[:n] for score in side]) for side in zip(*pairs, strict=True))
-    gained = Spread(tuple((mine.mean(1) - theirs.mean(1)).tolist()))
-    if len(pairs) == 1:
-        interval = paired_interval(mine[0], theirs[0])
-    else:
-        interval = mean_difference_interval((mine.mean(0) - theirs.mean(0)).tolist())
-    return Lead(pairs[0][0].attack, gained, interval)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shlex
 import shutil
 import statistics
 from collections.abc import Callable
@@ -10,25 +12,21 @@ from pathlib import Path
 
 import torch
 
-from lsp_core.attacks import PGD
-from lsp_core.attacks.named import parse_attack
 from lsp_core.checkpoint import load_checkpoint
 from lsp_core.data import ImageDataset, Split
 from lsp_core.evaluation import evaluate
 from lsp_core.passes import OnProgress
 from lsp_core.provenance import machine
 from lsp_core.recipes import TrainConfig, recipe
-from lsp_core.records import sha256
+from lsp_core.study.plan import Plan
 from lsp_core.study.preservation import preservation
 from lsp_core.study.preset import Run
-from lsp_core.study.result import Result, missing
+from lsp_core.study.result import Result
 from lsp_core.training import OnBatch, Trainer
-from lsp_core.types import Attack, Record
+from lsp_core.types import Attack, Classifier, Record
 
-CURVE = (0.25, 0.5, 1.0, 1.5, 2.0)  # radii, as multiples of the one that was trained for
-CURVE_N, NEIGHBORS_N = 500, 500  # images, of the n that the preset asks for
 IMAGES_SEED = 0  # every run sees the same test images: the differences between runs are paired
-BATCH = {"autoattack": 1000}  # the library has batches of its own
+BATCH = {"autoattack": 250}  # a cut loses the batch that was under way
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Worker:
         results: folder of the JSON files.
         work: folder of the checkpoints, one folder a run.
         load: gives a split of a data set by its name.
-        command: how a person repeats this, for the card.
+        command: how a person repeats the study; the card has it with the run's own name behind ``--only``.
         on_part: hears the run and the part that begins; what a callback raises ends the study, and what is done stays.
     """
 
@@ -58,35 +56,43 @@ class Worker:
         data = self.load(run.dataset, "train")
         return recipe(data, run.dataset, run.objective, run.settings.get("lsp"), **settings, seed=run.seed)
 
+    def check(self, run: Run) -> tuple[TrainConfig, Plan, Record]:
+        """Return how a run trains, what it asks to be measured, and what is known of it so far.
+
+        Raises:
+            ValueError: if one of these cannot be meant, or its file is damaged or of other settings.
+        """
+        config = self.config(run)
+        plan = Plan.of(run, config.eps, len(self.load(run.dataset, "test")))
+        return config, plan, Result.of(run, self.results).begin(run, config, machine(self.device))
+
     def do(self, run: Run) -> Record:
         """Do what is missing of a run, and return all that is known of it.
 
         Raises:
-            ValueError: if its file is of other settings, or no result.
+            ValueError: as ``check``, if the file holds figures of other weights, or if the training diverges.
         """
-        result, config = Result.of(run, self.results), self.config(run)
-        record = result.begin(run, config, machine(self.device))
-        if not missing(record, run):
+        config, plan, record = self.check(run)
+        if not plan.missing(record):
             return record
         best, last, training = self._train(run, config)
-        if record.get("sha256") != (digest := sha256(best)):
-            # New weights, or a checkpoint that was lost and trained again: what was measured of others says nothing.
-            record = {**result.head(record), "sha256": digest}
-        record["training"] = training
+        result, here = Result.of(run, self.results), machine(self.device)
+        record = result.trained(record, best, training, here)
         result.write(record)
-        for part in missing(record, run):
+        own = {} if _place(here) == _place(record["machine"]) else {"machine": here}
+        crafted = functools.cache(lambda: self._craft(run, best, plan))
+        for part in plan.missing(record):
             self._say(run, part)
-            if part in run.attacks:
-                attack = parse_attack(part, config.eps, seed=run.seed)
-                entry = {"name": part, **self._attack(run, best, attack, run.n, BATCH.get(part, 256))}
-                record["evaluations"] = [*record.get("evaluations", []), entry]
+            if part in plan.attacks:
+                found = self._attack(run, best, plan.attacks[part], plan.n, BATCH.get(part, 256))
+                others = [entry for entry in record.get("evaluations", []) if entry["name"] != part]
+                record["evaluations"] = [*others, {"name": part, **found, **own}]
             elif part == "last":
-                record[part] = self._attack(run, last, parse_attack(run.attacks[0], config.eps, seed=run.seed), run.n)
+                record[part] = {**self._attack(run, last, plan.first, plan.n), **own}
             elif part == "curve":
-                attacks = [PGD(factor * config.eps, steps=20, seed=run.seed) for factor in CURVE]
-                record[part] = [self._attack(run, best, attack, min(run.n, CURVE_N)) for attack in attacks]
+                record[part] = [{**self._attack(run, best, attack, plan.few), **own} for attack in plan.curve]
             else:
-                record[part] = self._preserve(run, best, config.eps, unit_length=part == "directions")
+                record[part] = {**preservation(*crafted(), unit_length=part == "directions"), **own}
             result.write(record)
         shutil.rmtree(self._states(run), ignore_errors=True)
         return record
@@ -94,7 +100,8 @@ class Worker:
     def _train(self, run: Run, config: TrainConfig) -> tuple[Path, Path, Record]:
         """Train, or go on, or find that it is done; return both checkpoints and what the card does not say."""
         self._say(run, "training")
-        trainer = Trainer(self.load(run.dataset, "train"), config, self.work / run.id, self.device, self.command)
+        command = f"{self.command} --only {shlex.quote(run.id)}" if self.command else ""
+        trainer = Trainer(self.load(run.dataset, "train"), config, self.work / run.id, self.device, command)
         trainer.resume()
         history = trainer.run(self.on_batch)
         best = max(history, key=lambda log: log.score)
@@ -102,7 +109,7 @@ class Worker:
         training = {
             "epoch": best.epoch + 1,
             "epochs": len(history),
-            "seconds_per_epoch": seconds,
+            "seconds_per_epoch": round(seconds, 4),
             "held_out": {"clean_accuracy": best.clean_accuracy, "robust_accuracy": best.robust_accuracy},
         }
         return trainer.path(), trainer.path(".last"), training
@@ -116,13 +123,12 @@ class Worker:
             model, images, labels, attack, batch_size, state=state, on_progress=self.on_progress
         ).to_record()
 
-    def _preserve(self, run: Run, checkpoint: Path, eps: float, *, unit_length: bool) -> Record:
+    def _craft(self, run: Run, checkpoint: Path, plan: Plan) -> tuple[Classifier, torch.Tensor, torch.Tensor]:
+        """Return a model, images, and what becomes of them under attack."""
         model = load_checkpoint(checkpoint, self.device)[0].to(memory_format=torch.channels_last)
-        images, labels = self._test_images(run, min(run.n, NEIGHBORS_N))
-        attack = PGD(eps, steps=20, early_stop=False, seed=run.seed)  # all steps, for every model alike
+        images, labels = self._test_images(run, plan.few)
         batches = zip(images.split(256), labels.split(256), strict=True)
-        adversarial = torch.cat([attack(model, batch, classes) for batch, classes in batches])
-        return preservation(model, images, adversarial, unit_length=unit_length)
+        return model, images, torch.cat([plan.crafting(model, batch, classes) for batch, classes in batches])
 
     def _test_images(self, run: Run, n: int) -> tuple[torch.Tensor, torch.Tensor]:
         data = self.load(run.dataset, "test")
@@ -136,3 +142,7 @@ class Worker:
 
     def _states(self, run: Run) -> Path:
         return self.work / run.id / "states"
+
+
+def _place(machine: Record) -> Record:
+    return {key: value for key, value in machine.items() if key != "date"}

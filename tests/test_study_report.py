@@ -12,11 +12,11 @@ from lsp_core.attacks import FGSM
 from lsp_core.evaluation import evaluate
 from lsp_core.intervals import crossed_interval, paired_interval, wilson_interval
 from lsp_core.study import parse_preset
-from lsp_core.study.canvas import OTHERS, colours
 from lsp_core.study.outcome import Neighbors, read_outcomes
+from lsp_core.study.page.canvas import OTHERS, colours
+from lsp_core.study.page.report import NO_PLOTS, write_report
+from lsp_core.study.page.scatter import correlation
 from lsp_core.study.preservation import preservation
-from lsp_core.study.report import NO_PLOTS, write_report
-from lsp_core.study.scatter import correlation
 from lsp_core.study.score import Score, strongest_first
 from lsp_core.study.spread import Spread
 from lsp_core.study.summary import tables
@@ -92,7 +92,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def no_plots(monkeypatch):
-    monkeypatch.setattr("lsp_core.study.canvas.find_spec", lambda name: None)
+    monkeypatch.setattr("lsp_core.study.page.canvas.find_spec", lambda name: None)
 
 
 def rows(page, title="seeds", first="variant"):

@@ -18,7 +18,7 @@ from lsp_core.data import ImageDataset, Split, load_dataset
 from lsp_core.files import replacing
 from lsp_core.radius import show_eps
 from lsp_core.study import Run, Worker, read_preset
-from lsp_core.study.report import write_report
+from lsp_core.study.page.report import write_report
 from lsp_core.types import Record
 
 

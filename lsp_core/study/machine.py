@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lsp_core.study.cells import counted
 from lsp_core.study.checked import count, table, text
 from lsp_core.types import Record
 
@@ -31,6 +30,7 @@ class Machine:
         versions = table(record, "versions")
         used = ", ".join(f"{name} {text(versions, name)}" for name in versions)
         parts = [text(record, "processor", "unknown processor")]
-        parts += [counted(count(record, f"{noun}s"), noun) for noun in ("core", "thread") if record.get(f"{noun}s")]
+        numbers = {noun: count(record, f"{noun}s") for noun in ("core", "thread") if record.get(f"{noun}s")}
+        parts += [f"{number} {noun}{'s' if number > 1 else ''}" for noun, number in numbers.items()]
         what = f"{', '.join(parts)}, device {text(record, 'device', 'unknown')}{'; ' if used else ''}{used}"
         return cls(what, text(record, "date", ""))

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Collection
 
 from lsp_core.radius import show_eps
-from lsp_core.study.cells import accuracy, ahead, arrow, head, line, only, plain
 from lsp_core.study.lead import CLEAN
-from lsp_core.study.machines import Machines
+from lsp_core.study.page.cells import accuracy, ahead, arrow, head, line, only, plain
+from lsp_core.study.page.machines import Machines
 from lsp_core.study.summary import Row, Table
 
 METRICS = ("trustworthiness", "continuity", "knn_overlap")

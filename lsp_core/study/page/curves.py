@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsp_core.study.canvas import HEIGHT, WIDTH, available, colours, save, span
+from lsp_core.study.page.canvas import HEIGHT, WIDTH, available, colours, save, span
 from lsp_core.study.score import Score
 from lsp_core.study.spread import Spread
 from lsp_core.study.summary import Row, Table

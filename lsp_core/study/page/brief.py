@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lsp_core.study.cells import accuracy, counted, difference, head, line, only, percent, source
 from lsp_core.study.headline import Headline
 from lsp_core.study.lead import Lead
-from lsp_core.study.machines import Machines
+from lsp_core.study.page.cells import accuracy, counted, difference, head, line, only, percent, source
+from lsp_core.study.page.machines import Machines
 
 BREAK = "<br>"  # begins a new line within a cell
 REFEREE = "autoattack"

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lsp_core.files import replacing
-from lsp_core.study.brief import brief_lines
-from lsp_core.study.canvas import available
-from lsp_core.study.contents import contents
-from lsp_core.study.curves import curve_plot
 from lsp_core.study.headline import headlines
-from lsp_core.study.machines import Machines
-from lsp_core.study.markdown import accuracy_lines, cost_lines, difference_lines, neighbor_lines
-from lsp_core.study.notation import QUESTION, notation
 from lsp_core.study.outcome import Outcome, read_outcomes
+from lsp_core.study.page.brief import brief_lines
+from lsp_core.study.page.canvas import available
+from lsp_core.study.page.contents import contents
+from lsp_core.study.page.curves import curve_plot
+from lsp_core.study.page.machines import Machines
+from lsp_core.study.page.markdown import accuracy_lines, cost_lines, difference_lines, neighbor_lines
+from lsp_core.study.page.notation import QUESTION, notation
+from lsp_core.study.page.scatter import scatter_plot
 from lsp_core.study.preset import FOLDER, Grid, Preset, parse_preset
-from lsp_core.study.scatter import scatter_plot
 from lsp_core.study.summary import Table, tables
 
 NO_PLOTS = "There are no plots, since altair and vl-convert-python, which draw them, were not there."

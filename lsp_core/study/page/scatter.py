@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lsp_core.study.canvas import COLOURS, available, colours, save, span
-from lsp_core.study.cells import counted
+from lsp_core.study.page.canvas import COLOURS, available, colours, save, span
+from lsp_core.study.page.cells import counted
 from lsp_core.study.score import EVIDENCE, strongest_first
 from lsp_core.study.summary import Table
 from lsp_core.types import Record

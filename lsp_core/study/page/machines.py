@@ -6,9 +6,9 @@ import string
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from lsp_core.study.cells import counted
 from lsp_core.study.machine import Machine
 from lsp_core.study.outcome import Outcome
+from lsp_core.study.page.cells import counted
 
 
 @dataclass(frozen=True)

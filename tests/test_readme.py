@@ -15,9 +15,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "checkpoints"
 CARDS, PROBLEMS = list_checkpoints(FOLDER)
 KINDS = ("PGD", "Ensemble", "AutoAttack")
-GROUPS = [
-    f"{dataset}-{objective}" for dataset in ("digits", "mnist", "cifar10") for objective in ("standard", "pgd-at")
-]
+GROUPS = sorted({f"{card.dataset}-{card.objective}" for card in CARDS.values()})
 
 
 def row(name: str) -> str:
@@ -43,6 +41,12 @@ def row(name: str) -> str:
 @pytest.mark.parametrize("name", CARDS)
 def test_the_row_of_each_checkpoint_is_what_was_measured(name):
     assert row(name) in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_every_data_set_has_a_pair_with_and_without_adversarial_training():
+    assert {f"{dataset}-{kind}" for dataset in ("digits", "mnist", "cifar10") for kind in ("standard", "pgd-at")} <= {
+        *GROUPS
+    }
 
 
 def test_every_shipped_file_is_sound():

@@ -27,6 +27,7 @@ from lsp_core.commands.options import (
     console,
     names,
     open_subject,
+    trained_eps,
 )
 from lsp_core.evaluation import predict
 from lsp_core.files import replacing
@@ -57,9 +58,7 @@ def attack(
 ) -> None:
     """Attack a few test images and say what became of each; evaluate is for accuracies."""
     subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
-    if norm == "L2" and eps is None:
-        raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
-    radius = parse_eps(eps) if eps else float(subject.card.config.get("eps", 8 / 255))
+    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
     chosen = parse_attack(method, radius, norm, seed, steps=steps, restarts=restarts, loss=loss)
     found = chosen(subject.model, subject.images, subject.labels)
     rows = outcomes(subject, chosen.norm, found)

@@ -18,7 +18,7 @@ from lsp_core.audit import Report
 from lsp_core.audit import audit as run_audit
 from lsp_core.audit.report import SCHEMA
 from lsp_core.checkpoint import Card, load_checkpoint
-from lsp_core.commands.options import DataRoot, Device, Download, JsonPath, Seed, console, open_subject
+from lsp_core.commands.options import DataRoot, Device, Download, JsonPath, Seed, console, open_subject, trained_eps
 from lsp_core.provenance import today, versions
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.types import pick
@@ -48,12 +48,10 @@ def audit(
 ) -> None:
     """Look for signs that attacks on a model fail for reasons other than robustness."""
     pick("norm", norm, NORMS)
-    if norm == "L2" and eps is None:
-        raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
     _check_json(json_path)
     count = (N_QUICK if quick else N_FULL) if n is None else n
     subject = open_subject(checkpoint, dataset, count, seed, device, data_root, download)
-    radius = parse_eps(eps) if eps else float(subject.card.config.get("eps", 8 / 255))
+    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
     source = find_twin(checkpoint, subject.card, twin, str(subject.images.device))
     with tqdm(unit="check", leave=False) as bar:
 

@@ -26,6 +26,7 @@ from lsp_core.commands.options import (
     console,
     names,
     open_subject,
+    trained_eps,
 )
 from lsp_core.evaluation import Evaluation
 from lsp_core.evaluation import evaluate as run_evaluation
@@ -61,8 +62,6 @@ def evaluate(
 ) -> None:
     """Measure clean and robust accuracy on test images, with n and 95 % intervals."""
     subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
-    if norm == "L2" and eps is None:
-        raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
     if resume and json_path is None:
         raise ValueError("--resume goes on with what --json holds, so it needs --json.")
     if json_path and json_path.exists():
@@ -70,7 +69,7 @@ def evaluate(
     chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
     if source is not None:
         chosen["source"] = source.stem, load_checkpoint(source, subject.images.device)[0]
-    radii = [parse_eps(part) for part in eps.split(",")] if eps else [float(subject.card.config.get("eps", 8 / 255))]
+    radii = [parse_eps(part) for part in eps.split(",")] if eps else [trained_eps(subject.card, norm)]
     line_up = [
         (name, parse_attack(name, radius, norm, seed, **chosen)) for radius in radii for name in attacks.split(",")
     ]

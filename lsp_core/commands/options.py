@@ -61,6 +61,17 @@ def open_subject(
     return Subject(model.to(memory_format=torch.channels_last), card, data, images, data.labels[rows].to(place))
 
 
+def trained_eps(card: Card, norm: str) -> float:
+    """Return the radius that a checkpoint was trained for, which is used where nobody gives one.
+
+    Raises:
+        ValueError: if it is of another norm than the Linf of the training.
+    """
+    if norm == "L2":
+        raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
+    return float(card.config.get("eps", 8 / 255))
+
+
 def names(table: Iterable[str]) -> str:
     """Return the names in a table, for a help text."""
     return ", ".join(table)

@@ -724,6 +724,28 @@ def test_a_large_grid_that_is_not_the_first_is_not_drawn(study):
     assert text.count("#### digits, pgd-at") == 2
 
 
+def test_plots_of_a_grid_that_is_gone_are_removed_and_no_others(study):
+    pytest.importorskip("vl_convert")
+    preset, out = study()
+    plotted(preset, out)
+    write_report(out)
+    (out / "plots" / "mine-own.svg").write_text("drawn by hand")
+    for path in (out / "mine").glob("*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "directions": None, "preservation": None}))
+    write_report(out)
+    assert sorted(path.name for path in (out / "plots").iterdir()) == ["mine-1-digits.svg", "mine-own.svg"]
+
+
+def test_plots_that_cannot_be_drawn_again_stay(study, monkeypatch):
+    pytest.importorskip("vl_convert")
+    preset, out = study()
+    plotted(preset, out)
+    write_report(out)
+    monkeypatch.setattr("lsp_core.study.page.canvas.find_spec", lambda name: None)
+    write_report(out)
+    assert sorted(path.name for path in (out / "plots").iterdir()) == ["mine-1-digits.svg", "mine-neighbours.svg"]
+
+
 def test_without_altair_the_page_says_so(study, no_plots):
     preset, out = study()
     plotted(preset, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,8 @@ NO_PLOTS = "There are no plots, since altair and vl-convert-python, which draw t
 
 def write_report(out: Path) -> Path:
     """Write ``README.md`` and ``plots/*.svg`` of all presets that have a folder in ``out``.
+
+    Plots that the page showed before, and does not show now, are removed.
 
     Returns:
         The path of the page.
@@ -48,10 +51,18 @@ def write_report(out: Path) -> Path:
     for preset, outcomes in found:
         below += _preset_lines(preset, outcomes, out)
     lines = [*top, *_links(out), *contents([*top, *below])[short:], "", *below]
-    page = out / "README.md"
+    page, text = out / "README.md", "\n".join(lines).rstrip() + "\n"
+    before = _plots(page.read_text(encoding="utf-8", errors="replace")) if page.is_file() else set()
     with replacing(page) as partial:
-        partial.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
+    for name in before - _plots(text) if available() else ():  # of a grid that is gone; undrawable plots stay
+        (out / "plots" / name).unlink(missing_ok=True)
     return page
+
+
+def _plots(page: str) -> set[str]:
+    """Return the names of the plots that a page shows."""
+    return set(re.findall(r"^!\[[^\]]*\]\(plots/([^/)]+\.svg)\)$", page, re.MULTILINE))
 
 
 def _links(out: Path) -> list[str]:

@@ -13,11 +13,11 @@ import torch
 import typer
 from streamlit.web import bootstrap
 
-from app.shelf import folder
+from app.state.shelf import folder
 from lsp_core import load_checkpoint
 from lsp_core.attacks import PGD
-from lsp_core.checkpoint import list_checkpoints
-from lsp_core.saliency import attribute
+from lsp_core.explain.saliency import attribute
+from lsp_core.store.checkpoint import list_checkpoints
 
 MAIN = Path(__file__).parent / "main.py"
 SLOW_IMPORTS = (
@@ -26,9 +26,9 @@ SLOW_IMPORTS = (
     "pandas",
     "sklearn.datasets",
     "sklearn.model_selection",
-    "app.controls",
-    "app.panels",
-    "app.player",
+    "app.panels.controls",
+    "app.panels.attacked",
+    "app.panels.player",
 )
 
 

@@ -1,9 +1,9 @@
 """LSP Lab's core: train, attack and evaluate image classifiers with Local Structure Preserving regularization."""
 
 from lsp_core.audit import Check, Report, audit
-from lsp_core.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 from lsp_core.data import DatasetError, ImageDataset, load_dataset
 from lsp_core.evaluation import Evaluation, evaluate
+from lsp_core.store.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
 
 __all__ = [
     "Card",

@@ -1,5 +1,5 @@
 """``python -m lsp_core``: the command line."""
 
-from lsp_core.cli import main
+from lsp_core.cli.main import main
 
 main()

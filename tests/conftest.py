@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import lsp_core
-from lsp_core import cli
+from lsp_core.cli import main as cli
 from lsp_core.data import ImageDataset
-from lsp_core.recipes import TrainConfig
 from lsp_core.training import Trainer
+from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Classifier
 
 torch.set_num_threads(2)

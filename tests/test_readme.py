@@ -7,9 +7,10 @@ import pytest
 
 from lsp_core.attacks import fast
 from lsp_core.attacks.describe import label
-from lsp_core.checkpoint import list_checkpoints
+from lsp_core.evaluation.records import read_records
 from lsp_core.radius import show_eps
-from lsp_core.records import read_records, sha256
+from lsp_core.store.checkpoint import list_checkpoints
+from lsp_core.store.files import sha256
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "checkpoints"

@@ -7,8 +7,8 @@ import time
 
 import streamlit as st
 
-from app.cache import Subject, worker
-from app.controls import (
+from app.panels.attacked import draw_neighbors, draw_saliency, draw_verdict, lane_names
+from app.panels.controls import (
     FIRST_CHOICE,
     choose_attack,
     choose_models,
@@ -17,12 +17,12 @@ from app.controls import (
     load_pair,
     uploaded_picture,
 )
-from app.jobs import Job, Request, submit
-from app.panels import draw_neighbors, draw_saliency, draw_verdict, lane_names
-from app.player import draw_player
-from app.shelf import catalogue
+from app.panels.player import draw_player
+from app.state.cache import Subject, worker
+from app.state.jobs import Job, Request, submit
+from app.state.shelf import catalogue
 from lsp_core import Card, CheckpointError, DatasetError
-from lsp_core.saliency import METHODS
+from lsp_core.explain.saliency import METHODS
 
 QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
 GLANCE = 0.25  # seconds between two looks at a running attack

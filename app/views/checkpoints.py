@@ -6,11 +6,11 @@ from html import escape
 
 import streamlit as st
 
-from app.audits import Audited
-from app.checklist import checklist
-from app.controls import plain
-from app.naming import attack_name, short_name
-from app.shelf import audits, catalogue, evaluations, folder, trained_eps
+from app.figures.naming import attack_name, short_name
+from app.panels.checklist import checklist
+from app.panels.controls import plain
+from app.state.audits import Audited
+from app.state.shelf import audits, catalogue, evaluations, folder, trained_eps
 from lsp_core import Card
 from lsp_core.radius import show_eps
 from lsp_core.types import Record

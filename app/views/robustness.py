@@ -7,13 +7,13 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from app.audits import Audited
-from app.charts import accuracy_chart, accuracy_table, largest, twin_sentence, with_clean
-from app.checklist import checklist
-from app.protocol import beneath, protocol
-from app.referee import ladders
-from app.rungs import draw_ladder
-from app.shelf import audits, catalogue, evaluations
+from app.figures.curves import accuracy_chart, accuracy_table, largest, twin_sentence, with_clean
+from app.figures.protocol import beneath, protocol
+from app.figures.referee import ladders
+from app.panels.checklist import checklist
+from app.panels.ladder import draw_ladder
+from app.state.audits import Audited
+from app.state.shelf import audits, catalogue, evaluations
 from lsp_core import Card
 from lsp_core.radius import show_eps
 

@@ -13,7 +13,7 @@ from lsp_core.audit.probe import LeftOut, Probe
 from lsp_core.audit.report import Check, Report
 from lsp_core.audit.rules import NOT_HERE, RULES, Rule
 from lsp_core.evaluation import predict
-from lsp_core.intervals import wilson_interval
+from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.types import Norm, Record
 
 OnProgress = Callable[[int, int], None]

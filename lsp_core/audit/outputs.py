@@ -15,7 +15,7 @@ from lsp_core.attacks.norms import NORMS
 from lsp_core.audit.probe import UNROUNDED, Probe
 from lsp_core.audit.report import Finding
 from lsp_core.evaluation import predict
-from lsp_core.intervals import wilson_interval
+from lsp_core.evaluation.intervals import wilson_interval
 
 FORWARDS, SAME_LOGIT, OTHER_ORDER = 5, 1e-4, 1e-2
 ALONE, TOGETHER = 128, 64

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from lsp_core import provenance
 from lsp_core.bench.subject import Settings
 from lsp_core.bench.timing import Row, Timing
+from lsp_core.store import provenance
 from lsp_core.types import Record
 
 SCHEMA = "lsp-lab/bench/1"

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lsp_core.checkpoint import load_checkpoint
 from lsp_core.data import ImageDataset, load_dataset
 from lsp_core.evaluation import predict
-from lsp_core.recipes import SHARED
+from lsp_core.store.checkpoint import load_checkpoint
+from lsp_core.training.recipes import SHARED
 from lsp_core.types import Classifier, Record
 
 OBJECTIVES = {"plain": "standard", "robust": "pgd-at"}

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from lsp_core.bench.subject import Settings, Subject
 from lsp_core.bench.timing import Arm, Row, race
-from lsp_core.recipes import recipe
 from lsp_core.training import Trainer
+from lsp_core.training.recipes import recipe
 
 MIDWAY = 0.5  # of the training: every warm-up is over
 REPEAT = {"standard": 10, "pgd-at": 3}  # steps in one run

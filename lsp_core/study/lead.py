@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lsp_core.intervals import crossed_interval, paired_interval
+from lsp_core.evaluation.intervals import crossed_interval, paired_interval
 from lsp_core.study.score import EVIDENCE, Score
 from lsp_core.study.spread import Spread
 

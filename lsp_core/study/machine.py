@@ -22,7 +22,7 @@ class Machine:
 
     @classmethod
     def of(cls, record: Record) -> Machine:
-        """Read what ``lsp_core.provenance.machine`` writes.
+        """Read what ``lsp_core.store.provenance.machine`` writes.
 
         Raises:
             ValueError: if it is something else.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lsp_core.lsp.terms import unit
 from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
-from lsp_core.terms import unit
 from lsp_core.types import Classifier, Record
 
 K = 10

@@ -17,10 +17,10 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from lsp_core.attacks.named import NAMED
-from lsp_core.lsp import LSP
-from lsp_core.objectives import OBJECTIVES
-from lsp_core.recipes import TrainConfig
+from lsp_core.lsp.lsp import LSP
 from lsp_core.study.preservation import K
+from lsp_core.training.objectives import OBJECTIVES
+from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Record, check_fields, pick
 
 FOLDER = Path(__file__).parent / "presets"

@@ -5,7 +5,7 @@ It holds ``schema``, ``id``, ``dataset``, ``model``, ``objective``, ``variant``,
 files have the ``sha256`` of that file) and, as they are measured:
 
 * ``training``: ``epoch`` (the best, from 1), ``epochs``, ``seconds_per_epoch`` (median), ``held_out``, as on the card;
-* ``evaluations``: entries as in ``lsp_core.records``, each with the ``name`` that the preset gives the attack;
+* ``evaluations``: entries as in ``lsp_core.evaluation.records``, each with its attack's ``name`` in the preset;
 * ``last``: an entry of the last epoch's checkpoint under the first attack; ``curve``: entries of PGD at several radii;
 * ``preservation``: see there; ``directions``: the same at unit length.
 
@@ -19,11 +19,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsp_core.checkpoint import weights_sha256
-from lsp_core.lsp import LSP
-from lsp_core.recipes import TrainConfig
-from lsp_core.records import sha256, write_json
+from lsp_core.lsp.lsp import LSP
+from lsp_core.store.checkpoint import weights_sha256
+from lsp_core.store.files import sha256, write_json
 from lsp_core.study.preset import Run
+from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Record
 
 SCHEMA = "lsp-lab/run/1"

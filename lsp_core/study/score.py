@@ -39,7 +39,7 @@ class Score:
 
     @classmethod
     def of(cls, entry: Record) -> Score:
-        """Read an entry as ``lsp_core.records`` documents it.
+        """Read an entry as ``lsp_core.evaluation.records`` documents it.
 
         Raises:
             ValueError: if it is none, or its results per image contradict its accuracies.

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import torch
 
-from lsp_core.checkpoint import load_checkpoint
 from lsp_core.data import ImageDataset, Split
 from lsp_core.evaluation import evaluate
-from lsp_core.passes import OnProgress
-from lsp_core.provenance import machine
-from lsp_core.recipes import TrainConfig, recipe
+from lsp_core.evaluation.passes import OnProgress
+from lsp_core.store.checkpoint import load_checkpoint
+from lsp_core.store.provenance import machine
 from lsp_core.study.plan import Plan
 from lsp_core.study.preservation import preservation
 from lsp_core.study.preset import Run
 from lsp_core.study.result import Result
 from lsp_core.training import OnBatch, Trainer
+from lsp_core.training.recipes import TrainConfig, recipe
 from lsp_core.types import Attack, Classifier, Record
 
 IMAGES_SEED = 0  # every run sees the same test images: the differences between runs are paired

@@ -18,7 +18,7 @@ from PIL import Image
 from lsp_core import Card, save_checkpoint
 from lsp_core.audit import Check, Report
 from lsp_core.models import build_model
-from lsp_core.records import sha256, write_json
+from lsp_core.store.files import sha256, write_json
 
 from .visit import Visit
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lsp_core.files import replacing
+from lsp_core.store.files import replacing
 
 # altair is imported where something is drawn: a machine that only trains need not have it.
 COLOURS = {"baseline": "#D0702F", "LSP": "#3D8BD4"}  # as in the app

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lsp_core.files import replacing
+from lsp_core.store.files import replacing
 from lsp_core.study.headline import headlines
 from lsp_core.study.outcome import Outcome, read_outcomes
 from lsp_core.study.page.brief import brief_lines

@@ -1,0 +1,1 @@
+"""Tables, charts and pictures; nothing here draws on a page."""

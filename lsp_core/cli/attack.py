@@ -1,0 +1,118 @@
+"""``attack``: a few test images under one attack, image by image, and the adversarial images as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.table import Table
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.named import NAMED, parse_attack
+from lsp_core.attacks.norms import NORMS
+from lsp_core.cli.options import (
+    DataRoot,
+    Device,
+    Download,
+    JsonPath,
+    Seed,
+    Subject,
+    console,
+    names,
+    open_subject,
+    trained_eps,
+)
+from lsp_core.evaluation import predict
+from lsp_core.radius import parse_eps, show_eps
+from lsp_core.store.files import replacing, sha256, write_json
+from lsp_core.store.provenance import today, versions
+from lsp_core.types import Norm, Record
+
+SIDE, GAP = 96, 4  # pixels on the sheet: an image, enlarged without resampling, and the white between two
+SCHEMA = "lsp-lab/attack/1"
+
+
+def attack(
+    checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
+    method: Annotated[str, typer.Option("--attack", help=f"{names(NAMED)}, or several joined by +.")] = "pgd",
+    eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; default: that of the training.")] = None,
+    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
+    steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
+    restarts: Annotated[int, typer.Option(help="Restarts of PGD and APGD.")] = 1,
+    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
+    n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 8,
+    out: Annotated[Path | None, typer.Option(help="Folder for the images: exact, and on a sheet to look at.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    download: Download = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Attack a few test images and say what became of each; evaluate is for accuracies."""
+    subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
+    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
+    chosen = parse_attack(method, radius, norm, seed, steps=steps, restarts=restarts, loss=loss)
+    found = chosen(subject.model, subject.images, subject.labels)
+    rows = outcomes(subject, chosen.norm, found)
+    table = Table("image", "class", "before", "after", "moved", title=f"{subject.card.name}: {label(chosen)}, {norm}")
+    for place, row in enumerate(rows):
+        sides = [f"{row[side]['prediction']} {row[side]['probability']:.0%}" for side in ("clean", "adversarial")]
+        table.add_row(str(place + 1), row["class"], *sides, f"{row['moved']:.3f}")
+    console.print(table)
+    right = sum(row["clean"]["prediction"] == row["class"] for row in rows)
+    fooled = sum(row["fooled"] for row in rows)
+    console.print(f"{fooled} of {right} images that were right are not any more, at eps {show_eps(radius)}.")
+    if out is not None:
+        console.print(f"images: {write_images(out, subject.card.name, subject.images, found, subject.labels)}")
+    if json_path:
+        made = {"attack": type(chosen).__name__, "label": label(chosen), "settings": settings(chosen)}
+        where = {"dataset": subject.data.name, "split": subject.data.split, "n": len(rows), "seed": seed}
+        head = {"schema": SCHEMA, "checkpoint": subject.card.name, "sha256": sha256(checkpoint), **where}
+        origin = {"device": subject.images.device.type, "versions": versions(), "date": today()}
+        write_json(json_path, {**head, **made, "norm": norm, "eps": radius, "images": rows, **origin})
+
+
+def outcomes(subject: Subject, norm: Norm, found: Tensor) -> list[Record]:
+    """Return for each image its class, what the model takes it for before and after, how far it moved, and the result.
+
+    ``fooled`` is true where the model was right and is not any more.
+    """
+    before, after = (predict(subject.model, images).softmax(1) for images in (subject.images, found))
+    moved = NORMS[norm].size(found - subject.images).flatten().tolist()
+    classes, rows = subject.data.classes, []
+    for place, true in enumerate(subject.labels.tolist()):
+        shares = {"clean": before[place], "adversarial": after[place]}
+        guesses = {side: int(share.argmax()) for side, share in shares.items()}
+        sides = {
+            side: {"prediction": classes[guesses[side]], "probability": float(share.max())}
+            for side, share in shares.items()
+        }
+        fooled = guesses["clean"] == true != guesses["adversarial"]
+        rows.append({"class": classes[true], **sides, "moved": moved[place], "fooled": fooled})
+    return rows
+
+
+def write_images(folder: Path, name: str, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Path:
+    """Write ``NAME.attack.safetensors``, float32 as attacked, and ``NAME.attack.png``; return the first.
+
+    The sheet has a column an image: before, after, and the difference at full strength around mid-grey. It is rounded
+    to 256 levels, which a small attack may not survive.
+    """
+    exact = folder / f"{name}.attack.safetensors"
+    tensors = {"clean": clean, "adversarial": adversarial, "labels": labels}
+    with replacing(exact) as partial:
+        save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, partial)
+    change = adversarial - clean
+    strong = 0.5 + 0.5 * change / change.abs().amax().clamp(min=1e-12)
+    scale = max(1, SIDE // clean.shape[-1])
+    sheet = torch.cat([clean, adversarial, strong]).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    with replacing(folder / f"{name}.attack.png") as partial:
+        to_pil_image(make_grid(sheet.cpu(), nrow=len(clean), padding=GAP, pad_value=1)).save(partial, "PNG")
+    return exact

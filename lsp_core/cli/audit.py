@@ -1,0 +1,123 @@
+"""``audit``: does a model look robust only because attacks on it fail for another reason?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+from tqdm import tqdm
+
+from lsp_core.attacks.norms import NORMS
+from lsp_core.audit import Report
+from lsp_core.audit import audit as run_audit
+from lsp_core.audit.report import SCHEMA
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, open_subject, trained_eps
+from lsp_core.radius import parse_eps, show_eps
+from lsp_core.store.checkpoint import Card, load_checkpoint
+from lsp_core.store.files import sha256, write_json
+from lsp_core.store.provenance import today, versions
+from lsp_core.types import pick
+
+N_QUICK, N_FULL = 128, 512
+COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
+
+
+def audit(
+    checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
+    twin: Annotated[
+        Path | None, typer.Option(help="Checkpoint to transfer attacks from; default: its twin beside it, if any.")
+    ] = None,
+    eps: Annotated[
+        str | None, typer.Option(help="Radius, 0.1 or 8/255; default: what the model was trained for.")
+    ] = None,
+    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
+    n: Annotated[int | None, typer.Option(help=f"Test images, drawn by --seed; {N_QUICK} or, full, {N_FULL}.")] = None,
+    quick: Annotated[bool, typer.Option("--quick/--full", help="Minutes, or what a publication needs.")] = True,
+    batch_size: Annotated[int, typer.Option(help="Images at once.")] = 256,
+    dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    download: Download = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Look for signs that attacks on a model fail for reasons other than robustness."""
+    pick("norm", norm, NORMS)
+    _check_json(json_path)
+    count = (N_QUICK if quick else N_FULL) if n is None else n
+    subject = open_subject(checkpoint, dataset, count, seed, device, data_root, download)
+    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
+    source = find_twin(checkpoint, subject.card, twin, str(subject.images.device))
+    with tqdm(unit="check", leave=False) as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = run_audit(
+            subject.model,
+            subject.images,
+            subject.labels,
+            radius,
+            "L2" if norm == "L2" else "Linf",
+            twin=source,
+            quick=quick,
+            seed=seed,
+            batch_size=batch_size,
+            on_progress=on_progress,
+        )
+    console.print(table(report, f"{subject.card.name} on {subject.data.name} test"))
+    for name, reason in report.left_out:
+        console.print(f"left out: {name}: {reason}.")
+    console.print(f"{report.verdict[0].upper()}{report.verdict[1:].removesuffix('.')}.")
+    if json_path:
+        about = {"checkpoint": subject.card.name, "sha256": sha256(checkpoint)}
+        where = {"dataset": subject.data.name, "split": subject.data.split, "device": subject.images.device.type}
+        write_json(json_path, {**report.to_record(), **about, **where, "versions": versions(), "date": today()})
+
+
+def find_twin(checkpoint: Path, card: Card, given: Path | None, device: str) -> nn.Module | None:
+    """Load the checkpoint to transfer attacks from: the one that is given, else the twin beside it, if there is one.
+
+    Raises:
+        ValueError: if it is no checkpoint, or takes other images or classes.
+    """
+    path = given or checkpoint.parent / f"{Path(card.twin).name}.safetensors"
+    if given is None and not path.exists():
+        return None
+    model, other = load_checkpoint(path, device)
+    if (other.image_shape, other.classes) != (card.image_shape, card.classes):
+        raise ValueError(f"twin {path} takes other images or classes than {checkpoint}.")
+    return model
+
+
+def table(report: Report, title: str) -> Table:
+    """Return a row per check."""
+    low, high = report.accuracies["robust_interval"]
+    about = f"{report.norm} {show_eps(report.eps)}, n = {report.n}, seed {report.seed}, {report.form} form"
+    caption = (
+        f"clean {report.accuracies['clean_accuracy']:.1%}, worst case of {len(report.accuracies['attacks'])} white-box "
+        f"runs {report.accuracies['robust_accuracy']:.1%} ({low:.1%} to {high:.1%}), {report.seconds:.0f} s"
+    )
+    rows = Table("check", "status", "evidence", title=f"{title}\n{about}", caption=caption)
+    for check in report.checks:
+        rows.add_row(Text(check.name), Text(check.status, COLOURS[check.status]), Text(check.evidence))
+    return rows
+
+
+def _check_json(path: Path | None) -> None:
+    """Refuse to write over a file that holds something else than an audit."""
+    if path is None or not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = isinstance(found, dict) and found.get("schema") == SCHEMA
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"json is {path}, which holds something else than an audit: give another path.")

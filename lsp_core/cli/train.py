@@ -1,0 +1,83 @@
+"""``train``: a checkpoint, or its LSP twin."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
+from lsp_core.data import DATASETS, load_dataset
+from lsp_core.lsp.lsp import VICINITIES
+from lsp_core.lsp.terms import TERMS
+from lsp_core.models import MODELS
+from lsp_core.radius import parse_eps, show_eps
+from lsp_core.store.files import write_json
+from lsp_core.training import EpochLog, Trainer
+from lsp_core.training.objectives import OBJECTIVES
+from lsp_core.training.recipes import recipe
+from lsp_core.types import Record
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help=f"{names(DATASETS)}, or a folder with train/ and test/.")],
+    objective: Annotated[str, typer.Option(help=names(OBJECTIVES))] = "standard",
+    lsp: Annotated[str | None, typer.Option(help=f"Add LSP with this term: {names(TERMS)}.")] = None,
+    weight: Annotated[float | None, typer.Option(help="Weight of the LSP term.")] = None,
+    vicinity: Annotated[str | None, typer.Option(help=f"Point of the eps-ball for LSP: {names(VICINITIES)}.")] = None,
+    ball: Annotated[str | None, typer.Option(help="Radius of LSP's noise ball, for example 0.3 or 8/255.")] = None,
+    model: Annotated[str | None, typer.Option(help=names(MODELS))] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    eps: Annotated[str | None, typer.Option(help="Linf radius to train and validate at, 0.1 or 8/255.")] = None,
+    steps: Annotated[int | None, typer.Option(help="PGD steps of adversarial training.")] = None,
+    n: Annotated[int | None, typer.Option(help="Use this many training images.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path("runs"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    download: Download = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Train a classifier, or with --lsp its twin. What is not given comes from the data set's recipe."""
+    place = pick_device(device)
+    data = load_dataset(dataset, "train", data_root, download=download)
+    structure: Record | None = None
+    if lsp is not None:
+        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball) if ball else None}
+    elif (weight, vicinity, ball) != (None, None, None):
+        raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
+    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
+    config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps) if eps else None, seed=seed)
+    trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
+    if resume and (done := trainer.resume()):
+        console.print(f"{config.name}: {done} of {config.epochs} epochs are done")
+    with tqdm(total=config.epochs, initial=len(trainer.history), unit="epoch", desc=config.name) as bar:
+
+        def on_epoch(log: EpochLog) -> None:
+            bar.update(log.epoch + 1 - bar.n)
+            bar.write(
+                f"epoch {log.epoch + 1:3d}  loss {log.loss:7.4f}  lsp {log.lsp:8.6f}  "
+                f"held-out clean {log.clean_accuracy:6.1%}  "
+                f"PGD-10 at {show_eps(config.eps)} {log.robust_accuracy:6.1%}  {log.seconds:.0f} s"
+            )
+
+        def on_batch(epoch: int, done: int, batches: int) -> None:
+            bar.n = round(epoch + done / batches, 2)
+            if done % 10 == 0:
+                bar.refresh()
+
+        trainer.run(on_batch, on_epoch)
+    best = max(trainer.history, key=lambda log: log.score)
+    console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
+    if json_path:
+        history = [dataclasses.asdict(log) for log in trainer.history]
+        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
+        write_json(json_path, result)

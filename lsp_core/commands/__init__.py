@@ -1,1 +1,0 @@
-"""The commands of ``python -m lsp_core``, one file each."""

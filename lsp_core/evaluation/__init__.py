@@ -1,0 +1,5 @@
+"""What a model gets right before and after attacks, with intervals, and the files that keep it."""
+
+from lsp_core.evaluation.evaluation import Evaluation, evaluate, predict
+
+__all__ = ["Evaluation", "evaluate", "predict"]

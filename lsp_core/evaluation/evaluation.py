@@ -1,0 +1,202 @@
+"""What a model gets right before and after attacks, per example."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lsp_core.attacks import Ensemble
+from lsp_core.attacks.contract import check_batch, check_logits, passes
+from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.norms import NORMS
+from lsp_core.evaluation.intervals import wilson_interval
+from lsp_core.evaluation.passes import OnProgress, PassCounter
+from lsp_core.evaluation.resume import Ledger, fingerprint
+from lsp_core.types import Attack, Record
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Per-example results (N,) bool; robust means right before and after every attack.
+
+    Attributes:
+        attack: what was run; several attacks are an ``Ensemble``.
+        fooled_by: (N,) the place in the sequence of the attack that fooled the example; -1 if none did, or none had to.
+        forward_passes: images that the attacks sent through the model.
+        backward_passes: gradients that they took.
+        seconds: wall time, over all sittings.
+    """
+
+    attack: Attack
+    clean_correct: Tensor
+    robust_correct: Tensor
+    seconds: float
+    fooled_by: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    forward_passes: int = 0
+    backward_passes: int = 0
+
+    @property
+    def n(self) -> int:
+        """The number of examples."""
+        return len(self.clean_correct)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Fraction right without attack."""
+        return int(self.clean_correct.sum()) / max(1, self.n)
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Fraction right without and under attack."""
+        return int(self.robust_correct.sum()) / max(1, self.n)
+
+    @property
+    def clean_interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the clean accuracy."""
+        return wilson_interval(int(self.clean_correct.sum()), self.n)
+
+    @property
+    def robust_interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the robust accuracy."""
+        return wilson_interval(int(self.robust_correct.sum()), self.n)
+
+    def to_record(self) -> Record:
+        """Return what goes into JSON, as ``lsp_core.evaluation.records`` documents it."""
+        parts = [
+            {"label": label(part), "fooled": int((self.fooled_by == place).sum())}
+            for place, part in enumerate(sequence(self.attack))
+        ]
+        return {
+            "attack": type(self.attack).__name__,
+            "label": label(self.attack),
+            "norm": self.attack.norm,
+            "eps": self.attack.eps,
+            "settings": settings(self.attack),
+            "n": self.n,
+            "clean_accuracy": self.clean_accuracy,
+            "clean_interval": list(self.clean_interval),
+            "robust_accuracy": self.robust_accuracy,
+            "robust_interval": list(self.robust_interval),
+            "fooled_by": parts,
+            "clean_correct": _bits(self.clean_correct),
+            "robust_correct": _bits(self.robust_correct),
+            "forward_passes": self.forward_passes,
+            "backward_passes": self.backward_passes,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def _bits(flags: Tensor) -> str:
+    return np.packbits(flags.cpu().numpy()).tobytes().hex()
+
+
+def sequence(attack: Attack) -> tuple[Attack, ...]:
+    """Return the attacks of an ensemble, or the attack alone."""
+    return attack.attacks if isinstance(attack, Ensemble) else (attack,)
+
+
+def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Return the logits (N,K) of images (N,C,H,W), batch by batch."""
+    with torch.no_grad():
+        return torch.cat([model(batch) for batch in images.split(batch_size)])
+
+
+def evaluate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    attack: Attack | Sequence[Attack],
+    batch_size: int = 256,
+    *,
+    state: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Attack every image that the model gets right, and check each attack's budget and range on the way.
+
+    Of several attacks each gets what the ones before left standing, so that the result is the worst case per example.
+
+    Args:
+        model: in evaluation mode, from [0,1] images to logits.
+        images: (N,C,H,W) float in [0,1].
+        labels: (N,) int64.
+        attack: any ``Attack``, or several of one norm and eps.
+        batch_size: examples at once; random starts depend on it.
+        state: a file that an interrupted evaluation goes on from; removed at the end.
+        on_progress: called with (done, total) passes during each attack, where total falls as examples are fooled;
+            what it raises ends the evaluation.
+
+    Raises:
+        ValueError: if an argument is not what it should be, the model's outputs are not finite, or an attack leaves
+            its ball or [0,1].
+    """
+    check_batch(model, images, labels)
+    if len(images) == 0:
+        raise ValueError("images are empty, so there is nothing to evaluate.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
+    whole = attack if isinstance(attack, Attack) else Ensemble(tuple(attack))
+    clean = _right(model, images, labels, batch_size)
+    path = Path(state) if state else None
+    ledger = Ledger.open(path, fingerprint(model, images, labels, whole, batch_size) if path else "", len(images))
+    started = time.perf_counter() - ledger.seconds
+    parts = sequence(whole)
+    while ledger.attack < len(parts):
+        part, fallen = parts[ledger.attack], torch.tensor(ledger.fooled_by, device=images.device)
+        standing = (clean & ((fallen < 0) | (fallen == ledger.attack))).nonzero().squeeze(1)
+        batches = standing.split(batch_size) if len(standing) else ()
+        for rows in batches[ledger.batches :]:
+            left = _cost(parts[ledger.attack + 1 :]) * int((clean & (fallen < 0)).sum())
+            left += _cost((part,)) * sum(map(len, batches[ledger.batches :]))
+            counter = PassCounter(model, _relay(on_progress, ledger.forward_passes + ledger.backward_passes, left))
+            adversarial = part(counter, images[rows], labels[rows])
+            _check_budget(part, images[rows], adversarial)
+            fooled = ~_right(model, adversarial, labels[rows], batch_size)
+            fallen[rows[fooled]] = ledger.attack
+            ledger.fooled_by, ledger.batches = fallen.tolist(), ledger.batches + 1
+            ledger.forward_passes += counter.forward_passes
+            ledger.backward_passes += counter.backward_passes
+            ledger.seconds = time.perf_counter() - started
+            ledger.save(path)
+        ledger.attack, ledger.batches = ledger.attack + 1, 0
+    if path is not None:
+        path.unlink(missing_ok=True)
+    spent = (ledger.forward_passes, ledger.backward_passes)
+    if on_progress is not None:
+        on_progress(max(1, sum(spent)), max(1, sum(spent)))
+    fallen = torch.tensor(ledger.fooled_by, device=images.device)
+    return Evaluation(whole, clean, clean & (fallen < 0), time.perf_counter() - started, fallen, *spent)
+
+
+def _cost(attacks: Sequence[Attack]) -> int:
+    return sum(map(passes, attacks))
+
+
+def _relay(on_progress: OnProgress | None, before: int, left: int) -> Callable[[int], None] | None:
+    if on_progress is None:
+        return None
+    return lambda spent: on_progress(before + min(spent, left), before + left)
+
+
+def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+    logits = predict(model, images, batch_size)
+    check_logits(logits, labels)
+    return logits.argmax(1) == labels
+
+
+def _check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:
+    name = type(attack).__name__
+    if adversarial.shape != images.shape:
+        raise ValueError(f"{name} returned shape {tuple(adversarial.shape)} for {tuple(images.shape)}.")
+    spent = NORMS[attack.norm].size(adversarial - images).amax().item()
+    if not spent <= attack.eps * (1 + 1e-5) + TOLERANCE:
+        raise ValueError(f"{name} moved an image by {spent:g} in {attack.norm}, beyond eps {attack.eps:g}.")
+    if not (adversarial.amin() >= 0 and adversarial.amax() <= 1):
+        raise ValueError(f"{name} returned pixels outside [0,1].")

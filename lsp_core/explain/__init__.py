@@ -1,0 +1,1 @@
+"""One image under one attack, step by step, and which pixels a prediction hangs on."""

@@ -1,0 +1,1 @@
+"""Files: checkpoints, JSON records, and where a figure comes from."""

@@ -11,10 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lsp_core import DatasetError, load_dataset
-from lsp_core.data import data_root, stratified_split
-from lsp_core.data import registry as sources
+from lsp_core.data import DATASETS, data_root, folder, stratified_split
+from lsp_core.data.downloaded import CIFAR10
 from lsp_core.data.images import ImageError
-from lsp_core.data.registry import CIFAR10, DATASETS
 
 
 def refused(*args, **settings) -> str:
@@ -217,7 +216,7 @@ def no_decoding(monkeypatch):
         def fail(content):
             raise ImageError("decoded again.")
 
-        monkeypatch.setattr(sources, "decode_image", fail)
+        monkeypatch.setattr(folder, "decode_image", fail)
 
     return forbid
 

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lsp_core import DatasetError, load_dataset
-from lsp_core.data import DATASETS, data_root, folder, stratified_split
+from lsp_core.data import DATASETS, data_root, stratified_split
+from lsp_core.data import folder as folders
 from lsp_core.data.downloaded import CIFAR10
 from lsp_core.data.images import ImageError
 
@@ -216,7 +217,7 @@ def no_decoding(monkeypatch):
         def fail(content):
             raise ImageError("decoded again.")
 
-        monkeypatch.setattr(folder, "decode_image", fail)
+        monkeypatch.setattr(folders, "decode_image", fail)
 
     return forbid
 

@@ -43,7 +43,8 @@ def label(attack: Attack) -> str:
     """
     if isinstance(own := getattr(attack, "label", None), str):
         return own
-    values = {name: getattr(attack, name) for name in (usual := _defaults(attack))}
+    usual = _defaults(attack)
+    values = {name: getattr(attack, name) for name in usual}
     name = f"{type(attack).__name__}{'-T' if values.get('targets') else ''}"
     length = next((values[key] for key in LENGTHS if key in values), None)
     words = [name if length is None else f"{name}-{length}"]

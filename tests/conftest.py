@@ -129,6 +129,11 @@ def random_batch(model: nn.Module, count: int = 24, seed: int = 0, shape=(1, 8, 
     return images, model(images).argmax(1).detach()
 
 
+def alike(count: int, *shape: int, value: float = 0.5) -> torch.Tensor:
+    """Images that no model tells apart, and yet no two the same: each has random numbers of its own."""
+    return value + 1e-5 * torch.arange(count).view(-1, 1, 1, 1) / count * torch.ones(shape)
+
+
 def toy_dataset(split="train", count=60, classes=3, size=8, channels=1, seed=0) -> ImageDataset:
     """Bright stripes whose place tells the class: a tiny model learns it in a few steps."""
     generator = torch.Generator().manual_seed(seed + (split == "test"))

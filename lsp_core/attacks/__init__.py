@@ -8,8 +8,20 @@ from lsp_core.attacks.fgsm import FGSM
 from lsp_core.attacks.noise import Noise
 from lsp_core.attacks.pgd import PGD
 from lsp_core.attacks.square import Square
+from lsp_core.attacks.table import ATTACKS, parse_attack, parse_attacks
 from lsp_core.attacks.transfer import Transfer
 
-ATTACKS = {"noise": Noise, "fgsm": FGSM, "pgd": PGD, "apgd": APGD, "square": Square, "autoattack": AutoAttack}
-
-__all__ = ["APGD", "ATTACKS", "FGSM", "PGD", "AutoAttack", "Ensemble", "Noise", "Square", "Transfer", "fast"]
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "FGSM",
+    "PGD",
+    "AutoAttack",
+    "Ensemble",
+    "Noise",
+    "Square",
+    "Transfer",
+    "fast",
+    "parse_attack",
+    "parse_attacks",
+]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_batch, check_settings, check_steps
+from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, Ball, per_image
 from lsp_core.attacks.pursuit import Pursuit, View
@@ -61,24 +62,23 @@ class APGD:
             ValueError: if the model is in training mode, or images or labels are not what they should be.
         """
         check_batch(model, images, labels)
-        generator = torch.Generator(images.device).manual_seed(self.seed)
+        draws = Draws(images, self.seed)
         pursuit = Pursuit(
             model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
         )
         rivals = self._rivals(pursuit) if self.targets and len(images) else [None]
         for run, rival in enumerate(rivals * self.restarts):
             pursuit.goal = dataclasses.replace(pursuit.goal, towards=rival)
-            # Drawn for the whole batch, so that what one example gets never depends on how the others fared.
-            start = (pursuit.images + self._start(pursuit.images, generator)).clamp(0, 1)
-            self._climb(pursuit, start[pursuit.rows], run)
+            images = pursuit.images[pursuit.rows]
+            self._climb(pursuit, (images + self._start(images, draws.at(pursuit.rows), run)).clamp(0, 1), run)
             if len(pursuit.rows) == 0:
                 break
         return pursuit.result
 
-    def _start(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _start(self, images: Tensor, draws: Draws, run: int) -> Tensor:
         """Draw a perturbation of size eps: the paper's own code starts on the sphere, not inside the ball."""
         ball = NORMS[self.norm]
-        delta = ball.random(images, 1.0, generator)
+        delta = ball.random(images, 1.0, draws, run)
         return delta * per_image(self.eps / ball.size(delta).clamp_min(1e-12), delta) if len(delta) else delta
 
     def _rivals(self, pursuit: Pursuit) -> list[Tensor | None]:

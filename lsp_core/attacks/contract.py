@@ -48,6 +48,22 @@ def passes(attack: Attack) -> int:
     return int(getattr(attack, "passes", 2))
 
 
+def check_untargeted(attack: Attack, who: str) -> None:
+    """Refuse an attack whose labels are the classes to reach, where ``who`` counts the images that keep their label.
+
+    Its failures would count as robustness, and the label of an image is no target that its own model has to be led to.
+
+    Raises:
+        ValueError: if the attack, or one inside it, is targeted.
+    """
+    inside = (attack, getattr(attack, "attack", None), *getattr(attack, "attacks", ()))
+    if any(getattr(part, "targeted", False) for part in inside):
+        raise ValueError(
+            f"attack is targeted, but {who} asks only whether an image has left its label: give targeted=False "
+            "(APGD with targets=9 goes for one wrong class after another and still asks that)."
+        )
+
+
 def check_batch(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     """Refuse a model or a batch on which an attack would give figures that mean nothing.
 

@@ -1,4 +1,4 @@
-"""An attack in words and as JSON."""
+"""An attack in words and as JSON, from its fields alone."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 
 from torch import nn
 
+from lsp_core.store.weights import weights_sha256
 from lsp_core.types import Attack, Record
 
-USUAL = {"restarts": 1, "targeted": False, "random_start": True, "momentum": 0.0}
+LENGTHS = ("steps", "queries", "draws")  # the first that an attack has is part of its name
+UNSAID = {"eps", "norm", "seed", "precision", "early_stop", "targets", *LENGTHS}
 
 
 def settings(attack: Any) -> Record:
-    """Return every field of an attack for JSON; attacks inside it with their class, a model as the name of its."""
-    fields = dataclasses.fields(attack) if dataclasses.is_dataclass(attack) else ()
-    return {own.name: _plain(getattr(attack, own.name)) for own in fields}
+    """Return every field of an attack for JSON: attacks inside it with their class, models with that and their weights.
+
+    What it returns is the attack's identity: two with the same settings do the same.
+    """
+    return {name: _plain(getattr(attack, name)) for name in _defaults(attack)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, nn.Module):
-        return type(value).__name__
+        return {"class": type(value).__name__, "weights": weights_sha256(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
@@ -31,21 +35,27 @@ def _plain(value: Any) -> Any:
 def label(attack: Attack) -> str:
     """Return what people call an attack: its name, its length, and what else is not as usual.
 
+    An attack that is made of others has a ``label`` of its own.
+
     >>> from lsp_core.attacks import APGD, PGD, Ensemble
     >>> label(Ensemble((PGD(0.1, steps=20), APGD(0.1, loss="dlr", targets=9))))
     'PGD-20 + APGD-T-100 dlr'
     """
-    fields = settings(attack)
-    if "attacks" in fields:
-        return " + ".join(label(part) for part in attack.attacks)  # type: ignore[attr-defined]
-    name = type(attack).__name__
-    if name == "Transfer":
-        return f"{label(attack.attack)} from {fields['name'] or fields['source']}"  # type: ignore[attr-defined]
-    if fields.get("targets"):
-        name += "-T"
-    length = next((fields[key] for key in ("steps", "queries", "draws") if key in fields), None)
+    if isinstance(own := getattr(attack, "label", None), str):
+        return own
+    usual = _defaults(attack)
+    values = {name: getattr(attack, name) for name in usual}
+    name = f"{type(attack).__name__}{'-T' if values.get('targets') else ''}"
+    length = next((values[key] for key in LENGTHS if key in values), None)
     words = [name if length is None else f"{name}-{length}"]
-    if name in ("FGSM", "PGD", "APGD", "APGD-T") and fields.get("loss") != "ce":
-        words.append(str(fields.get("loss")))
-    words += [f"{key} {fields[key]}" for key, usual in USUAL.items() if fields.get(key, usual) != usual]
+    for key, value in values.items():
+        if key not in UNSAID and value != usual[key]:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            words.append(shown if key == "loss" else f"{key} {shown}")
     return " ".join(words)
+
+
+def _defaults(attack: Any) -> Record:
+    """Return the fields of an attack with their defaults; somebody else's attack need not be a dataclass."""
+    fields = dataclasses.fields(attack) if dataclasses.is_dataclass(attack) else ()
+    return {own.name: own.default for own in fields}

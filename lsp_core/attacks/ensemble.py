@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from lsp_core.attacks.contract import check_batch, passes
+from lsp_core.attacks.contract import check_batch, check_untargeted, passes
+from lsp_core.attacks.describe import label
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Attack, Norm, OnStep, Step
@@ -27,8 +28,13 @@ class Ensemble:
         if len(found) != 1:
             shown = ", ".join(f"{norm} {eps:g}" for norm, eps in sorted(found)) or "none"
             raise ValueError(f"attacks must be one or more that share norm and eps, but they have {shown}.")
-        if any(getattr(attack, "targeted", False) for attack in self.attacks):
-            raise ValueError("attacks are targeted, but an ensemble asks only whether an example has left its label.")
+        for attack in self.attacks:
+            check_untargeted(attack, "an ensemble")
+
+    @property
+    def label(self) -> str:
+        """What people call it: the attacks in their order."""
+        return " + ".join(map(label, self.attacks))
 
     @property
     def norm(self) -> Norm:

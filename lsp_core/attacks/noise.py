@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_batch, check_settings, check_steps
+from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.pursuit import Pursuit
@@ -47,11 +47,12 @@ class Noise:
             ValueError: if the model is in training mode, or images or labels are not what they should be.
         """
         check_batch(model, images, labels)
-        generator = torch.Generator(images.device).manual_seed(self.seed)
+        draws = Draws(images, self.seed)
         pursuit = Pursuit(model, images, Goal("ce", labels, self.targeted), on_step)
         for draw in range(self.draws):
-            delta = NORMS[self.norm].random(pursuit.images, self.eps, generator)
-            noisy = (pursuit.images + delta).clamp(0, 1)[pursuit.rows]
+            images = pursuit.images[pursuit.rows]
+            delta = NORMS[self.norm].random(images, self.eps, draws.at(pursuit.rows), draw)
+            noisy = (images + delta).clamp(0, 1)
             seen = pursuit.view(noisy, gradient=False)
             pursuit.put(noisy, seen.logits)
             pursuit.report(0, draw)

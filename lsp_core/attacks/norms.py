@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lsp_core.attacks.draws import Draws
+
 
 class Ball(Protocol):
     """The ball of one norm. All tensors are (N,C,H,W) batches."""
@@ -14,8 +16,8 @@ class Ball(Protocol):
     def size(self, delta: Tensor) -> Tensor:
         """Return the norm (N,) of each perturbation."""
 
-    def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
-        """Draw perturbations uniformly from the ball of radius ``eps``."""
+    def random(self, like: Tensor, eps: float, draws: Draws, turn: int = 0) -> Tensor:
+        """Draw perturbations uniformly from the ball of radius ``eps``, each from its own image's numbers."""
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the unit step that gains most along ``gradient``."""
@@ -29,11 +31,6 @@ def per_image(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
-def _blank(like: Tensor) -> Tensor:
-    # Numbers are drawn in the order of memory, so that another layout would give every pixel another.
-    return torch.empty_like(like, memory_format=torch.contiguous_format)
-
-
 class Linf:
     """The largest change of any pixel."""
 
@@ -41,9 +38,9 @@ class Linf:
         """Return the largest absolute entry of each perturbation."""
         return delta.flatten(1).abs().amax(1)
 
-    def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
+    def random(self, like: Tensor, eps: float, draws: Draws, turn: int = 0) -> Tensor:
         """Draw every pixel uniformly from [-eps, eps]."""
-        return _blank(like).uniform_(-1, 1, generator=generator) * eps
+        return ((2 * draws.uniform(like.shape[1:].numel(), turn) - 1) * eps).view(like.shape).to(like.dtype)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the sign of the gradient."""
@@ -61,12 +58,12 @@ class L2:
         """Return the Euclidean length of each perturbation."""
         return delta.flatten(1).square().sum(1).sqrt()
 
-    def random(self, like: Tensor, eps: float, generator: torch.Generator) -> Tensor:
+    def random(self, like: Tensor, eps: float, draws: Draws, turn: int = 0) -> Tensor:
         """Draw uniformly from the ball: a Gaussian direction, and as radius the D-th root of a uniform number."""
-        gaussian = _blank(like).normal_(generator=generator)
-        uniform = torch.empty(len(like), device=like.device, dtype=like.dtype).uniform_(generator=generator)
-        radius = eps * uniform ** (1 / like.shape[1:].numel())
-        return self.direction(gaussian) * per_image(radius, like)
+        size = like.shape[1:].numel()
+        numbers = draws.normal(size + 1, turn)
+        radius = eps * torch.special.ndtr(numbers[:, -1]) ** (1 / size)  # uniform again
+        return (self.direction(numbers[:, :-1].reshape(like.shape)) * per_image(radius, like)).to(like.dtype)
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the gradient at unit length; a zero gradient stays zero."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_batch, check_settings, check_steps
+from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, per_image
 from lsp_core.attacks.pursuit import Pursuit
@@ -31,7 +32,7 @@ class PGD:
         momentum: share of the direction so far that each gradient, scaled to mean absolute value 1, is added to
             (Dong et al. 2018); 0 is plain PGD.
         precision: of the passes that look for a way; whether an example is fooled is decided in the images' own.
-        seed: of the random starts; the same seed gives the same images for the same batch.
+        seed: of the random starts; an image gets the same in any batch.
     """
 
     eps: float
@@ -68,16 +69,16 @@ class PGD:
             ValueError: if the model is in training mode, or images or labels are not what they should be.
         """
         check_batch(model, images, labels)
-        generator = torch.Generator(images.device).manual_seed(self.seed)
+        draws = Draws(images, self.seed)
         pursuit = Pursuit(
             model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
         )
         for restart in range(self.restarts):
-            start = pursuit.images
+            start = pursuit.images[pursuit.rows]
             if self.random_start:
-                # Drawn for the whole batch, so that what one example gets never depends on how the others fared.
-                start = (start + NORMS[self.norm].random(start, self.eps, generator)).clamp(0, 1)
-            self._climb(pursuit, start[pursuit.rows], restart)
+                delta = NORMS[self.norm].random(start, self.eps, draws.at(pursuit.rows), restart)
+                start = (start + delta).clamp(0, 1)
+            self._climb(pursuit, start, restart)
             if len(pursuit.rows) == 0:
                 break
         return pursuit.result

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lsp_core.attacks.contract import check_batch, passes
+from lsp_core.attacks.describe import label
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Attack, Norm, OnStep, Step
@@ -27,6 +28,11 @@ class Transfer:
     attack: Attack
     source: nn.Module
     name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What people call it: the attack and its source."""
+        return f"{label(self.attack)} from {self.name or type(self.source).__name__}"
 
     @property
     def norm(self) -> Norm:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lsp_core.attacks import PGD, Square, Transfer
+from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.losses import LOSSES, margin
 from lsp_core.attacks.norms import NORMS
 from lsp_core.audit.chance import judge, limit
@@ -50,10 +51,10 @@ def transfer(probe: Probe) -> Finding:
 
 def random_noise(probe: Probe) -> Finding:
     """Random draws from the ball must not fool what PGD left standing."""
-    left, generator = probe.run(probe.pgd()).survived, _generator(probe)
+    left, draws = probe.run(probe.pgd()).survived, Draws(probe.images, probe.seed)
     found = torch.zeros_like(left)
-    for _ in range(probe.plan.draws):
-        noisy = _noisy(probe, probe.eps, generator)
+    for draw in range(probe.plan.draws):
+        noisy = _noisy(probe, probe.eps, draws, draw)
         found |= probe.predict(noisy).argmax(1) != probe.labels
         probe.tick()
     missed = int((found & left).sum())
@@ -74,11 +75,11 @@ def stability(probe: Probe) -> Finding:
     one with random resizing by 60 %. Across eps itself the plain ones among them change by up to 15 %, which says that
     eps is large for them, not that they mask.
     """
-    radius, generator = probe.pgd().step_size, _generator(probe)
+    radius, draws = probe.pgd().step_size, Draws(probe.images, probe.seed)
     here = margin(probe.logits, probe.labels)
     changes = []
-    for _ in range(probe.plan.draws):
-        there = margin(probe.predict(_noisy(probe, radius, generator)), probe.labels)
+    for draw in range(probe.plan.draws):
+        there = margin(probe.predict(_noisy(probe, radius, draws, draw)), probe.labels)
         changes.append(((there - here).abs() / here.abs().clamp_min(1e-12)).clamp_max(1).mean())
         probe.tick()
     change = float(torch.stack(changes).mean())
@@ -124,10 +125,6 @@ def _gradients(probe: Probe, loss: str) -> Tensor:
     return torch.cat(parts)
 
 
-def _generator(probe: Probe) -> torch.Generator:
-    return torch.Generator(probe.images.device).manual_seed(probe.seed)
-
-
-def _noisy(probe: Probe, radius: float, generator: torch.Generator) -> Tensor:
-    moved: Tensor = (probe.images + NORMS[probe.norm].random(probe.images, radius, generator)).clamp(0, 1)
+def _noisy(probe: Probe, radius: float, draws: Draws, draw: int) -> Tensor:
+    moved: Tensor = (probe.images + NORMS[probe.norm].random(probe.images, radius, draws, draw)).clamp(0, 1)
     return moved

@@ -14,8 +14,8 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from lsp_core.attacks.describe import label, settings
-from lsp_core.attacks.named import NAMED, parse_attack
 from lsp_core.attacks.norms import NORMS
+from lsp_core.attacks.table import ATTACKS, parse_attack
 from lsp_core.cli.options import (
     DataRoot,
     Device,
@@ -40,11 +40,11 @@ SCHEMA = "lsp-lab/attack/1"
 
 def attack(
     checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
-    method: Annotated[str, typer.Option("--attack", help=f"{names(NAMED)}, or several joined by +.")] = "pgd",
+    method: Annotated[str, typer.Option("--attack", help=f"{names(ATTACKS)}, or several joined by +.")] = "pgd",
     eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; default: that of the training.")] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
     steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
-    restarts: Annotated[int, typer.Option(help="Restarts of PGD and APGD.")] = 1,
+    restarts: Annotated[int | None, typer.Option(help="Restarts of PGD and APGD (1).")] = None,
     loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Folder for the images: exact, and on a sheet to look at.")] = None,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lsp_core.attacks import Ensemble
 from lsp_core.attacks.describe import label, settings
-from lsp_core.attacks.named import NAMED, parse_attack
+from lsp_core.attacks.table import ATTACKS, parse_attacks
 from lsp_core.cli.options import (
     DataRoot,
     Device,
@@ -39,14 +39,16 @@ from lsp_core.types import Attack, Record
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="NAME.safetensors")],
     attacks: Annotated[
-        str, typer.Option(help=f"Comma-separated: {names(NAMED)}. Joined by + the worst of them counts, per image.")
+        str, typer.Option(help=f"Comma-separated: {names(ATTACKS)}. Joined by + the worst of them counts, per image.")
     ] = "fgsm,pgd",
     eps: Annotated[
         str | None, typer.Option(help="Comma-separated radii, 0.1 or 8/255; default: what it was trained for.")
     ] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
     steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
-    restarts: Annotated[int, typer.Option(help="Restarts of PGD and APGD; the worst counts, per image.")] = 1,
+    restarts: Annotated[
+        int | None, typer.Option(help="Restarts of PGD and APGD (1); the worst counts, per image.")
+    ] = None,
     loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
     queries: Annotated[int | None, typer.Option(help="Queries of Square (5000).")] = None,
     source: Annotated[Path | None, typer.Option(help="For transfer: the checkpoint that PGD attacks instead.")] = None,
@@ -67,12 +69,11 @@ def evaluate(
     if json_path and json_path.exists():
         records.read_records(json_path)  # before hours of work, not after
     chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
+    named = [name.strip() for name in attacks.split(",")]
     if source is not None:
         chosen["source"] = source.stem, load_checkpoint(source, subject.images.device)[0]
     radii = [parse_eps(part) for part in eps.split(",")] if eps else [trained_eps(subject.card, norm)]
-    line_up = [
-        (name, parse_attack(name, radius, norm, seed, **chosen)) for radius in radii for name in attacks.split(",")
-    ]
+    line_up = zip(named * len(radii), parse_attacks(named, radii, norm, seed, **chosen), strict=True)
     shelf = Shelf(json_path, subject, sha256(checkpoint), seed, batch_size)
     table = Table("attack", title=f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}")
     for column in ("eps", "clean", "robust", "95 % interval", "passes", "s"):
@@ -83,9 +84,9 @@ def evaluate(
             console.print(f"{label(attack)} at {show_eps(attack.eps)}: done before")
             continue
         result = run(subject, attack, batch_size, shelf.state)
-        table.add_row(name.strip() if isinstance(attack, Ensemble) else label(attack), *cells(result))
+        table.add_row(name if isinstance(attack, Ensemble) else label(attack), *cells(result))
         standing[attack.eps] = result.robust_correct & standing.get(attack.eps, result.robust_correct)
-        shelf.add(result)
+        shelf.add(name, result)
     for radius, robust in standing.items() if "," in attacks else ():
         low, high = wilson_interval(int(robust.sum()), len(robust))
         share = f"{robust.float().mean():.1%}"
@@ -113,11 +114,11 @@ class Shelf:
         own = {"attack": type(attack).__name__, "norm": attack.norm, "settings": settings(attack)}
         return self.path is not None and records.done(self.path, self.digest, {**self._images(), **own})
 
-    def add(self, result: Evaluation) -> None:
+    def add(self, name: str, result: Evaluation) -> None:
         """Write a result down."""
         if self.path is not None:
             made = {"batch_size": self.batch_size, "device": self.subject.images.device.type, "versions": versions()}
-            entry = {**self._images(), **result.to_record(), **made, "date": today()}
+            entry = {**self._images(), **result.to_record(name), **made, "date": today()}
             records.write_records(self.path, self.subject.card, self.digest, [entry])
 
     def _images(self) -> Record:

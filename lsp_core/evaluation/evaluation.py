@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks import Ensemble
-from lsp_core.attacks.contract import check_batch, check_logits, passes
+from lsp_core.attacks.contract import check_batch, check_logits, check_untargeted
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
 from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.evaluation.passes import OnProgress, PassCounter
-from lsp_core.evaluation.resume import Ledger, fingerprint
+from lsp_core.evaluation.resume import Sitting, fingerprint
 from lsp_core.types import Attack, Record
 
 TOLERANCE = 1e-6
@@ -68,13 +67,18 @@ class Evaluation:
         """Wilson 95 % interval of the robust accuracy."""
         return wilson_interval(int(self.robust_correct.sum()), self.n)
 
-    def to_record(self) -> Record:
-        """Return what goes into JSON, as ``lsp_core.evaluation.records`` documents it."""
+    def to_record(self, name: str = "") -> Record:
+        """Return what goes into JSON, as ``lsp_core.evaluation.records`` documents it.
+
+        Args:
+            name: of the attack in ``ATTACKS``, or several joined by ``+``; "" for one that stands in no table.
+        """
         parts = [
             {"label": label(part), "fooled": int((self.fooled_by == place).sum())}
             for place, part in enumerate(sequence(self.attack))
         ]
         return {
+            "name": name,
             "attack": type(self.attack).__name__,
             "label": label(self.attack),
             "norm": self.attack.norm,
@@ -127,8 +131,9 @@ def evaluate(
         model: in evaluation mode, from [0,1] images to logits.
         images: (N,C,H,W) float in [0,1].
         labels: (N,) int64.
-        attack: any ``Attack``, or several of one norm and eps.
-        batch_size: examples at once; random starts depend on it.
+        attack: any ``Attack`` that is not targeted, or several of one norm and eps.
+        batch_size: examples at once; apart from rounding in the model, and from AutoAttack, whose library draws for a
+            whole batch, no result depends on it.
         state: a file that an interrupted evaluation goes on from; removed at the end.
         on_progress: called with (done, total) passes during each attack, where total falls as examples are fooled;
             what it raises ends the evaluation.
@@ -143,40 +148,21 @@ def evaluate(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
     whole = attack if isinstance(attack, Attack) else Ensemble(tuple(attack))
-    clean = _right(model, images, labels, batch_size)
-    path = Path(state) if state else None
-    ledger = Ledger.open(path, fingerprint(model, images, labels, whole, batch_size) if path else "", len(images))
-    started = time.perf_counter() - ledger.seconds
-    parts = sequence(whole)
-    while ledger.attack < len(parts):
-        part, fallen = parts[ledger.attack], torch.tensor(ledger.fooled_by, device=images.device)
-        standing = (clean & ((fallen < 0) | (fallen == ledger.attack))).nonzero().squeeze(1)
-        batches = standing.split(batch_size) if len(standing) else ()
-        for rows in batches[ledger.batches :]:
-            left = _cost(parts[ledger.attack + 1 :]) * int((clean & (fallen < 0)).sum())
-            left += _cost((part,)) * sum(map(len, batches[ledger.batches :]))
-            counter = PassCounter(model, _relay(on_progress, ledger.forward_passes + ledger.backward_passes, left))
+    check_untargeted(whole, "an evaluation")
+    path, parts = Path(state) if state else None, sequence(whole)
+    identity = fingerprint(model, images, labels, whole) if path else ""
+    sitting = Sitting(path, identity, _right(model, images, labels, batch_size))
+    for place, part in enumerate(parts):
+        for rows in sitting.batches(place, batch_size):
+            counter = PassCounter(model, _relay(on_progress, sitting.passes, sitting.left(parts)))
             adversarial = part(counter, images[rows], labels[rows])
             _check_budget(part, images[rows], adversarial)
-            fooled = ~_right(model, adversarial, labels[rows], batch_size)
-            fallen[rows[fooled]] = ledger.attack
-            ledger.fooled_by, ledger.batches = fallen.tolist(), ledger.batches + 1
-            ledger.forward_passes += counter.forward_passes
-            ledger.backward_passes += counter.backward_passes
-            ledger.seconds = time.perf_counter() - started
-            ledger.save(path)
-        ledger.attack, ledger.batches = ledger.attack + 1, 0
-    if path is not None:
-        path.unlink(missing_ok=True)
-    spent = (ledger.forward_passes, ledger.backward_passes)
+            sitting.note(place, rows, ~_right(model, adversarial, labels[rows], batch_size), counter)
+    sitting.close()
     if on_progress is not None:
-        on_progress(max(1, sum(spent)), max(1, sum(spent)))
-    fallen = torch.tensor(ledger.fooled_by, device=images.device)
-    return Evaluation(whole, clean, clean & (fallen < 0), time.perf_counter() - started, fallen, *spent)
-
-
-def _cost(attacks: Sequence[Attack]) -> int:
-    return sum(map(passes, attacks))
+        on_progress(max(1, sitting.passes), max(1, sitting.passes))
+    spent = (sitting.forward_passes, sitting.backward_passes)
+    return Evaluation(whole, sitting.clean, sitting.robust, sitting.seconds, sitting.fooled_by, *spent)
 
 
 def _relay(on_progress: OnProgress | None, before: int, left: int) -> Callable[[int], None] | None:

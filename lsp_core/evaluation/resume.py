@@ -1,62 +1,105 @@
-"""Which example fell to which attack, kept on disk so that an evaluation goes on where it was cut off."""
+"""What has become of each image so far, kept on disk so that an evaluation goes on where it was cut off."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from lsp_core.attacks.contract import passes
 from lsp_core.attacks.describe import settings
-from lsp_core.store.files import replacing
+from lsp_core.evaluation.passes import PassCounter
+from lsp_core.store.files import write_json
+from lsp_core.store.weights import weights_sha256
 from lsp_core.types import Attack
 
 
-@dataclass
-class Ledger:
+class Sitting:
     """The state of an evaluation between two batches.
 
     Attributes:
-        fingerprint: of the model's weights, images, labels, attacks and batch size; another one starts anew.
-        fooled_by: (N) for every example the place of the attack that fooled it, or -1.
-        attack: the place of the attack that is running.
-        batches: how many of its batches are done.
+        clean: (N,) bool, which images the model gets right; the others are not attacked.
+        fooled_by: (N,) the place of the attack that fooled an image, -1 if none has.
+        tried: (N,) how many attacks of the sequence an image has been through.
     """
 
-    fingerprint: str
-    fooled_by: list[int]
-    attack: int = 0
-    batches: int = 0
-    forward_passes: int = 0
-    backward_passes: int = 0
-    seconds: float = 0.0
+    def __init__(self, path: Path | None, fingerprint: str, clean: Tensor):
+        """Go on from ``path`` if it holds the state of this very evaluation, else begin anew."""
+        self.path, self.fingerprint, self.clean = path, fingerprint, clean
+        self.fooled_by = torch.full(clean.shape, -1, device=clean.device)
+        self.tried = torch.zeros_like(self.fooled_by)
+        self.forward_passes = self.backward_passes = 0
+        before = self._read() if path is not None else 0.0
+        self._started = time.perf_counter() - before
 
-    @classmethod
-    def open(cls, path: Path | None, fingerprint: str, n: int) -> Ledger:
-        """Read the state at ``path`` if it is one of this very evaluation, else begin a new one."""
+    @property
+    def robust(self) -> Tensor:
+        """Which images (N,) are right before every attack and have not been fooled."""
+        return self.clean & (self.fooled_by < 0)
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes so far."""
+        return self.forward_passes + self.backward_passes
+
+    @property
+    def seconds(self) -> float:
+        """Wall time over all sittings."""
+        return time.perf_counter() - self._started
+
+    def batches(self, place: int, batch_size: int) -> Sequence[Tensor]:
+        """Return the rows that the attack at ``place`` has still to try, in batches."""
+        rows = (self.robust & (self.tried <= place)).nonzero().squeeze(1)
+        return rows.split(batch_size) if len(rows) else ()
+
+    def left(self, attacks: Sequence[Attack]) -> int:
+        """Return the most passes that are still to come, if no further image is fooled."""
+        waiting = (int((self.robust & (self.tried <= place)).sum()) for place in range(len(attacks)))
+        return sum(passes(attack) * count for attack, count in zip(attacks, waiting, strict=True))
+
+    def note(self, place: int, rows: Tensor, fooled: Tensor, counter: PassCounter) -> None:
+        """Write down what the attack at ``place`` did to a batch."""
+        self.fooled_by[rows[fooled]] = place
+        self.tried[rows] = place + 1
+        self.forward_passes += counter.forward_passes
+        self.backward_passes += counter.backward_passes
+        if self.path is not None:
+            images = {"fooled_by": self.fooled_by.tolist(), "tried": self.tried.tolist()}
+            spent = {"forward_passes": self.forward_passes, "backward_passes": self.backward_passes}
+            write_json(self.path, {"fingerprint": self.fingerprint, **images, **spent, "seconds": self.seconds})
+
+    def close(self) -> None:
+        """Remove the file: the evaluation is done."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def _read(self) -> float:
+        """Take over what the file holds, and return the seconds that it took; a file that cannot be used is ignored."""
+        assert self.path is not None
         try:
-            found = json.loads(path.read_text(encoding="utf-8")) if path else None
-            state = cls(**found) if isinstance(found, dict) else None
-        except (OSError, ValueError, TypeError):
-            state = None  # nothing there, or nothing that can be used: the work is done again
-        return state if state is not None and state.fingerprint == fingerprint else cls(fingerprint, [-1] * n)
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            if found["fingerprint"] != self.fingerprint:
+                return 0.0
+            states = torch.tensor([found["fooled_by"], found["tried"]], device=self.clean.device)
+            spent = int(found["forward_passes"]), int(found["backward_passes"]), float(found["seconds"])
+            if states.shape[1:] != self.clean.shape or states.is_floating_point():
+                return 0.0
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError):
+            return 0.0  # nothing there, or nothing that can be used: the work is done again
+        self.fooled_by, self.tried = states.unbind()
+        self.forward_passes, self.backward_passes, seconds = spent
+        return seconds
 
-    def save(self, path: Path | None) -> None:
-        """Write the state; a reader finds the old one or the new one."""
-        if path is not None:
-            with replacing(path) as partial:
-                partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
-
-def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack, batch_size: int) -> str:
+def fingerprint(model: nn.Module, images: Tensor, labels: Tensor, attack: Attack) -> str:
     """Return a digest of everything that decides the result."""
-    digest = hashlib.sha256(json.dumps([settings(attack), type(attack).__name__, batch_size]).encode())
-    state = model.state_dict()
-    for tensor in (images, labels, *(state[key] for key in sorted(state))):
-        if isinstance(tensor, Tensor):
-            plain = tensor.detach().to("cpu", torch.float64 if tensor.is_floating_point() else None).contiguous()
-            digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode() + plain.numpy().tobytes())
+    identity = [type(attack).__name__, settings(attack), weights_sha256(model), list(images.shape)]
+    digest = hashlib.sha256(json.dumps(identity).encode())
+    for tensor in (images, labels):
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

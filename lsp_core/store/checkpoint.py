@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, deserialize, safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from lsp_core.models import build_model
 from lsp_core.store.files import replacing
+from lsp_core.store.weights import weights_sha256
 from lsp_core.types import Classifier, Record
 
 FORMAT = "lsp-lab/checkpoint/1"
@@ -167,20 +167,16 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
     return model.eval().requires_grad_(False), card
 
 
-def weights_sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a checkpoint's weights: names, number formats, shapes and bytes, and nothing of its card.
+def checkpoint_weights(path: str | Path) -> str:
+    """Return the SHA-256 of a checkpoint's weights alone, see ``weights_sha256``.
 
     Raises:
         CheckpointError: if the file is missing or truncated.
     """
-    digest = hashlib.sha256()
     try:
-        for name, tensor in sorted(deserialize(Path(path).read_bytes())):
-            digest.update(json.dumps([name, tensor["dtype"], tensor["shape"]]).encode())
-            digest.update(tensor["data"])
+        return weights_sha256(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is no checkpoint: it is not a complete safetensors file.") from error
-    return digest.hexdigest()
 
 
 def list_checkpoints(folder: str | Path) -> tuple[dict[str, Card], dict[str, str]]:

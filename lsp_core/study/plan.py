@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lsp_core.attacks import PGD
 from lsp_core.attacks.describe import settings
-from lsp_core.attacks.named import parse_attack
+from lsp_core.attacks.table import parse_attack
 from lsp_core.study.preservation import K
 from lsp_core.study.preset import Run
 from lsp_core.types import Attack, Record

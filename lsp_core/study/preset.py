@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
-from lsp_core.attacks.named import NAMED
+from lsp_core.attacks import ATTACKS
 from lsp_core.lsp.lsp import LSP
 from lsp_core.study.preservation import K
 from lsp_core.training.objectives import OBJECTIVES
@@ -74,7 +74,7 @@ class Grid:
         for name in self.objectives:
             pick("objective", name, OBJECTIVES)
         for name in self.attacks:
-            pick("attack", name, NAMED)
+            pick("attack", name, ATTACKS)
         for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
             if not getattr(self, name):
                 raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")

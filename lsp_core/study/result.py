@@ -1,8 +1,8 @@
 """What is known of a run so far: one JSON file, complete or not.
 
 It holds ``schema``, ``id``, ``dataset``, ``model``, ``objective``, ``variant``, ``seed``, ``config`` (a whole
-``TrainConfig``), ``machine`` (of the training), ``weights`` (``weights_sha256`` of the best epoch's checkpoint; older
-files have the ``sha256`` of that file) and, as they are measured:
+``TrainConfig``), ``machine`` (of the training), ``weights`` (the ``weights_sha256`` of the best epoch's checkpoint;
+older files have the ``sha256`` of that file) and, as they are measured:
 
 * ``training``: ``epoch`` (the best, from 1), ``epochs``, ``seconds_per_epoch`` (median), ``held_out``, as on the card;
 * ``evaluations``: entries as in ``lsp_core.evaluation.records``, each with its attack's ``name`` in the preset;
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lsp_core.lsp.lsp import LSP
-from lsp_core.store.checkpoint import weights_sha256
+from lsp_core.store.checkpoint import checkpoint_weights
 from lsp_core.store.files import sha256, write_json
 from lsp_core.study.preset import Run
 from lsp_core.training.recipes import TrainConfig
@@ -89,7 +89,7 @@ class Result:
         Raises:
             ValueError: if figures of other weights are there; they are neither mixed nor thrown away.
         """
-        weights = weights_sha256(checkpoint)
+        weights = checkpoint_weights(checkpoint)
         same = record["weights"] == weights if "weights" in record else record.get("sha256") == sha256(checkpoint)
         measured = {part: record[part] for part in MEASURED if record.get(part)}
         if same:

@@ -86,7 +86,7 @@ class Worker:
             if part in plan.attacks:
                 found = self._attack(run, best, plan.attacks[part], plan.n, BATCH.get(part, 256))
                 others = [entry for entry in record.get("evaluations", []) if entry["name"] != part]
-                record["evaluations"] = [*others, {"name": part, **found, **own}]
+                record["evaluations"] = [*others, {**found, "name": part, **own}]
             elif part == "last":
                 record[part] = {**self._attack(run, last, plan.first, plan.n), **own}
             elif part == "curve":

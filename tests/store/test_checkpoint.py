@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lsp_core import load_checkpoint, save_checkpoint
 from lsp_core.models import build_model
 from lsp_core.store import checkpoint as module
-from lsp_core.store.checkpoint import Card, CheckpointError, list_checkpoints, read_card, weights_sha256
+from lsp_core.store.checkpoint import Card, CheckpointError, checkpoint_weights, list_checkpoints, read_card
 
 CARD = Card(
     name="digits-cnn-standard-lsp",
@@ -118,8 +118,8 @@ def test_the_digest_is_of_the_weights_and_not_of_the_card(saved, tmp_path):
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, new_model(), dataclasses.replace(CARD, date="2030-01-01", name="else"))
     assert other.read_bytes() != saved.read_bytes()
-    assert weights_sha256(other) == weights_sha256(saved)
-    assert len(weights_sha256(saved)) == 64
+    assert checkpoint_weights(other) == checkpoint_weights(saved)
+    assert len(checkpoint_weights(saved)) == 64
 
 
 @pytest.mark.parametrize(
@@ -133,16 +133,16 @@ def test_the_digest_is_of_the_weights_and_not_of_the_card(saved, tmp_path):
     ],
 )
 def test_the_digest_notices_one_value_shape_format_or_name(saved, change):
-    before = weights_sha256(saved)
-    assert weights_sha256(rewrite(saved)) == before
-    assert weights_sha256(rewrite(saved, change)) != before
+    before = checkpoint_weights(saved)
+    assert checkpoint_weights(rewrite(saved)) == before
+    assert checkpoint_weights(rewrite(saved, change)) != before
 
 
 def test_there_is_no_digest_of_what_is_no_checkpoint(tmp_path):
     (tmp_path / "bad").write_bytes(b"nothing")
     for name in ("bad", "absent"):
         with pytest.raises(CheckpointError, match=f"{name} is no checkpoint"):
-            weights_sha256(tmp_path / name)
+            checkpoint_weights(tmp_path / name)
 
 
 # --- Atomic writing ---

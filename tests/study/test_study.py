@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from lsp_core.attacks import FGSM
 from lsp_core.data import load_dataset
-from lsp_core.store.checkpoint import read_card, weights_sha256
+from lsp_core.store.checkpoint import checkpoint_weights, read_card
 from lsp_core.store.files import sha256
 from lsp_core.study import Grid, Run, Worker, parse_preset, read_preset
 from lsp_core.study import worker as module
@@ -279,7 +279,7 @@ def test_the_same_weights_trained_again_keep_their_figures(worker, done):
     again = worker().do(dataclasses.replace(run, attacks=("pgd", "fgsm")))
     assert [entry["name"] for entry in again["evaluations"]] == ["pgd", "fgsm"]
     assert {**again, "evaluations": again["evaluations"][:1]} == first
-    assert first["weights"] == weights_sha256(best)
+    assert first["weights"] == checkpoint_weights(best)
 
 
 @pytest.mark.parametrize("key", ["weights", "sha256"])

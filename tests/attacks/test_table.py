@@ -4,10 +4,10 @@ import json
 
 import pytest
 from conftest import TinyNet
+from lsp_core.attacks.named import NAMED, parse_attack
 
 from lsp_core.attacks import APGD, FGSM, PGD, AutoAttack, Ensemble, Noise, Square, Transfer
 from lsp_core.attacks.describe import label, settings
-from lsp_core.attacks.named import NAMED, parse_attack
 
 
 @pytest.mark.parametrize(

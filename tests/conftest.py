@@ -15,7 +15,7 @@ from lsp_core.training import Trainer
 from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Classifier
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the tests run side by side, a process a core
 
 
 class TinyNet(Classifier):

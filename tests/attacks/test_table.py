@@ -135,4 +135,4 @@ def test_a_new_attack_is_a_row(monkeypatch):
     assert ATTACKS["grey"].takes == ("shade",)
     assert rank("grey") > rank("autoattack")  # the last row
     net = TinyNet().eval()
-    assert evaluate(net, *random_batch(net), attack).to_record("grey")["name"] == "grey"
+    assert evaluate(net, *random_batch(net), attack).entry("grey").name == "grey"

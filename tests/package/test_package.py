@@ -210,7 +210,9 @@ def test_whatever_is_imported_is_required(dependencies):
     owners = packages_distributions()
     for name, path in imported().items():
         needed = {plain(owner) for owner in owners.get(name, [name])}
-        assert needed & (dependencies | OPTIONAL), f"{path} imports {name}, which no dependency of pyproject.toml brings"
+        assert needed & (dependencies | OPTIONAL), (
+            f"{path} imports {name}, which no dependency of pyproject.toml brings"
+        )
 
 
 def test_requirements_pin_every_dependency(dependencies):

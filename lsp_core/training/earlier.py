@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lsp_core.data import DATASETS
-from lsp_core.store.checkpoint import Card, CheckpointError, read_card
+from lsp_core.store.card import Card
+from lsp_core.store.checkpoint import CheckpointError, read_card
 from lsp_core.training.config import TrainConfig
 from lsp_core.training.log import EpochLog
 from lsp_core.training.partition import Partition

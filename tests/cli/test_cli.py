@@ -146,7 +146,12 @@ def test_train_says_where_it_cannot_write(run, tmp_path):
     status, _, err = run("train", "digits", *SHORT, "--out", tmp_path / "file")
     assert status == 2
     assert "Traceback" not in err
-    assert re.search(r"Error: .*file", err)
+    assert re.search(r"Error: out is .*file, which is no folder: give another path", err)
+    assert "epoch" not in err  # it says so before it trains, not after
+
+
+def test_train_says_before_it_trains_where_no_json_can_be_written(refused, tmp_path):
+    assert "which is no file: give another path" in refused("train", "digits", *SHORT, "--json", tmp_path)
 
 
 # --- study ---
@@ -424,6 +429,7 @@ def test_info_shows_a_data_set(run):
     assert status == 0
     assert "1198 of shape (1, 8, 8)" in out
     assert "599 of shape (1, 8, 8)" in out
+    assert re.search(r"random changes that keep a class\W+shift\W", out)
 
 
 def test_info_prints_markup_as_it_stands(run, tmp_path):

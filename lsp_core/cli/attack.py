@@ -21,6 +21,7 @@ from lsp_core.cli.options import (
     JsonPath,
     ModelOnImages,
     Seed,
+    check_folder,
     check_json,
     console,
     names,
@@ -56,6 +57,7 @@ def attack(
 ) -> None:
     """Attack a few test images and say what became of each; evaluate is for accuracies."""
     check_json(json_path, SCHEMA)
+    check_folder("out", out or Path())
     subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
     chosen = parse_attack(
         method, radius(eps, subject.card, norm), norm, seed, steps=steps, restarts=restarts, loss=loss

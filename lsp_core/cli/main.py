@@ -41,11 +41,12 @@ def main() -> None:
 
 
 def sentence(error: Exception) -> str:
-    """Return what an error says; the system's own errors name a file and a reason.
+    """Return what an error says, in one line without control characters; the system's own name a file and a reason.
 
     >>> sentence(FileNotFoundError(2, "No such file or directory", "a.json"))
     'a.json cannot be used: No such file or directory.'
     """
+    text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} cannot be used: {error.strerror}."
-    return str(error)
+        text = f"{error.filename} cannot be used: {error.strerror}."
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -117,12 +117,21 @@ def check_json(path: Path | None, schema: str = "") -> None:
         return
     if path.exists() and not path.is_file():
         raise ValueError(f"json is {path}, which is no file: give another path.")
-    folder = next(above for above in path.absolute().parents if above.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise ValueError(f"json is {path}, but nothing can be written to {folder}: give another path.")
+    check_folder("json", path.parent)
     kind = schema.rpartition("/")[0]
     if kind and path.exists() and not str(schema_of(path)).startswith(f"{kind}/"):
         raise ValueError(f"json is {path}, which is no {kind} file and would be lost: give another path.")
+
+
+def check_folder(name: str, path: Path) -> None:
+    """Refuse a folder, which need not be there yet, before hours of work.
+
+    Raises:
+        ValueError: naming the option, if nothing can be written there.
+    """
+    there = next(above for above in (path.absolute(), *path.absolute().parents) if above.exists() or above.is_symlink())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ValueError(f"{name} is below {there}, where nothing can be written: give another path.")
 
 
 def names(table: Iterable[str]) -> str:

@@ -56,7 +56,19 @@ def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, 
     """Return the rows to keep and ``held_out`` rows set apart, each class in proportion, both in order.
 
     Source: scikit-learn's ``train_test_split``.
+
+    Raises:
+        ValueError: if either part would be smaller than the number of classes, or a class has a single image.
     """
+    sizes = labels.bincount()
+    classes, most = int((sizes > 0).sum()), len(labels) - int((sizes > 0).sum())
+    if not classes <= held_out <= most:
+        raise ValueError(
+            f"{held_out} of {len(labels)} images cannot be set apart with some of each of {classes} classes on both "
+            f"sides: the number must be from {classes} to {most}."
+        )
+    if (sizes == 1).any():
+        raise ValueError("a class has a single image, but it needs one on each side of the split.")
     from sklearn.model_selection import train_test_split
 
     kept, apart = train_test_split(

@@ -11,6 +11,7 @@ from lsp_core.cli.audit import audit
 from lsp_core.cli.bench import bench
 from lsp_core.cli.evaluate import evaluate
 from lsp_core.cli.info import info
+from lsp_core.cli.options import plain
 from lsp_core.cli.study import study
 from lsp_core.cli.train import train
 
@@ -49,4 +50,4 @@ def sentence(error: Exception) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         text = f"{error.filename} cannot be used: {error.strerror}."
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return " ".join(plain(text).split())

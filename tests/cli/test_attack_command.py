@@ -14,6 +14,7 @@ from lsp_core.store.weights import weights_sha256
 
 NAME = "digits-cnn-standard"
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / f"{NAME}.safetensors"
+WIDE = CHECKPOINT.with_stem("mnist-cnn-standard")
 
 
 def test_its_words_are_those_of_the_model_on_the_images_that_it_writes(run):
@@ -41,6 +42,14 @@ def test_its_words_are_those_of_the_model_on_the_images_that_it_writes(run):
     assert fooled > 0
     with Image.open(f"found/{NAME}.attack.png") as sheet:
         assert sheet.size == (6 * (96 + 4) + 4, 3 * (96 + 4) + 4)
+
+
+def test_images_are_transferred_from_another_checkpoint(run):
+    other = CHECKPOINT.with_stem("digits-cnn-mart")
+    status, _, err = run("attack", CHECKPOINT, "--attack", "transfer", "--source", other, "--n", 3, "--steps", 2,
+                           "--json", "a.json")  # fmt: skip
+    assert status == 0, err
+    assert json.loads(Path("a.json").read_text())["label"] == "PGD-2 from digits-cnn-mart"
 
 
 def test_at_eps_0_nothing_moves_and_nothing_is_fooled(run):
@@ -84,6 +93,9 @@ def test_another_kind_of_file_is_not_lost_to_the_result(run, tmp_path):
     [
         (("--attack", "magic"), "unknown attack 'magic'"),
         (("--attack", "transfer"), "transfer attacks with what fools another model"),
+        (("--attack", "pgd", "--source", CHECKPOINT), "source is given, but no attack here takes it"),
+        (("--attack", "transfer", "--source", "none.safetensors"), "none.safetensors does not exist"),
+        (("--attack", "transfer", "--source", WIDE), f"source is {WIDE}, which takes other images or classes than"),
         (("--norm", "L2"), "eps is missing"),
         (("--eps", "wide"), "eps is 'wide'"),
         (("--n", 0), "n is 0"),

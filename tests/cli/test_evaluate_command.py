@@ -1,6 +1,7 @@
 """``evaluate``: what it prints is what it writes, and what was done before counts."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from conftest import write_folder
 import lsp_core
 from lsp_core import load_checkpoint, save_checkpoint
 from lsp_core.attacks import PGD
+from lsp_core.attacks.table import ATTACKS
 from lsp_core.evaluation import evaluate
 from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.evaluation.records import Evaluations
@@ -17,6 +19,7 @@ from lsp_core.store.schema import read
 from lsp_core.store.weights import weights_sha256
 
 SHIPPED = Path(lsp_core.__file__).parents[1] / "checkpoints" / "digits-cnn-mart.safetensors"
+WIDE = SHIPPED.with_stem("mnist-cnn-standard")
 
 
 def entries(path="out.json"):
@@ -139,6 +142,7 @@ def test_figures_outlive_a_card_that_is_rewritten(run, trained_path, tmp_path):
             "steps is given, but no attack here takes it: fgsm takes loss, targeted.",
         ),
         (("--attacks", "fgsm,noise", "--queries", 5), "queries is given, but no attack here takes it"),
+        (("--attacks", "transfer", "--source", WIDE), f"source is {WIDE}, which takes other images or classes than "),
         (("--attacks", "pgd", "--source", SHIPPED), "source is given, but no attack here takes it"),
         (("--eps", ""), "eps is ''"),
         (("--json", "."), "json is ., which is no file: give another path"),
@@ -177,3 +181,21 @@ def test_evaluate_does_not_overwrite_a_file_that_is_something_else(run, trained_
     assert status == 2
     assert "which is no lsp-lab/evaluations file and would be lost" in err
     assert (tmp_path / "notes.json").read_text() == '{"mine": 1}'
+
+
+def test_a_transfer_source_of_other_classes_is_refused(refused, trained_path, tmp_path):
+    model, card = load_checkpoint(trained_path)
+    other = dataclasses.replace(card, classes=tuple("abcdefghij"))
+    save_checkpoint(tmp_path / "letters.safetensors", model, other)
+    sentence = refused("evaluate", trained_path, "--attacks", "transfer", "--source", "letters.safetensors")
+    assert "source is letters.safetensors, which takes other images or classes than digits-cnn-standard." in sentence
+
+
+@pytest.mark.parametrize("setting", ["steps", "restarts", "loss", "queries", "source"])
+@pytest.mark.parametrize("name", ["evaluate", "attack"])
+def test_the_help_names_every_attack_that_takes_a_setting(run, name, setting):
+    _, out, _ = run(name, "--help")
+    (line,) = (line for line in out.splitlines() if f"--{setting} " in line)
+    assert {known for known in ATTACKS if known in re.findall(r"[a-z-]+", line)} == {
+        known for known, kind in ATTACKS.items() if setting in kind.takes
+    }

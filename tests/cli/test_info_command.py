@@ -1,10 +1,12 @@
 """``info``: cards, folders and data sets."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 from conftest import write_folder
 
+import lsp_core
 from lsp_core.store.weights import weights_sha256
 
 
@@ -48,3 +50,15 @@ def test_info_refuses_what_is_nothing(refused, tmp_path):
     assert "holds no checkpoint: train one with" in refused("info", tmp_path / "empty")
     assert "unknown data set 'nonsense'" in refused("info", "nonsense")
     assert "does not exist" in refused("info", "none.safetensors")
+
+
+def test_info_sends_no_commands_to_the_terminal(run, trained_path, tmp_path):
+    model, card = lsp_core.load_checkpoint(trained_path)
+    hostile = dataclasses.replace(card, name="\x1b]0;owned\x07mine", command="\x1b[2J\rpython")
+    lsp_core.save_checkpoint(tmp_path / "a.safetensors", model, hostile)
+    status, out, _ = run("info", "a.safetensors")
+    assert status == 0
+    assert "mine" in out
+    assert all(letter.isprintable() or letter == "\n" for letter in out)
+    status, _, err = run("info", "\x1b[2J.safetensors")
+    assert (status, err) == (2, "Error: [2J.safetensors does not exist.\n")

@@ -228,7 +228,11 @@ SUBJECTS = {
 }
 FOUND = {  # what once ended in a traceback or in somebody else's words
     "train": (("--n", "201"), ("--json", "."), ("--out", "file")),
-    "evaluate": (("--batch-size", "9" * 30), ("--seed", "9" * 30), ("--attacks", "transfer", "--source", "wide.safetensors")),
+    "evaluate": (
+        ("--batch-size", "9" * 30),
+        ("--seed", "9" * 30),
+        ("--attacks", "transfer", "--source", "wide.safetensors"),
+    ),
     "audit": (("--batch-size", "9" * 30), ("--eps", "1e-400")),
 }
 SUBJECTS_EACH = {"attack": 12, "audit": 12}  # evaluate and info see them all

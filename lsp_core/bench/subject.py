@@ -91,5 +91,5 @@ def open_subject(dataset: str, checkpoints: Path, data_root: str | None, device:
         path = checkpoints / f"{dataset}-{RECIPES[dataset].common['model']}-{objective}.safetensors"
         model, card = load_checkpoint(path, device)
         models[which] = model.to(memory_format=torch.channels_last)
-        eps[which] = float(card.config["eps"])
+        eps[which] = card.eps
     return Subject(dataset, models, eps, train, test, device)

@@ -19,12 +19,19 @@ from lsp_core.cli.options import (
     Device,
     Download,
     JsonPath,
+    Loss,
     ModelOnImages,
+    Queries,
+    Restarts,
     Seed,
+    Source,
+    Steps,
+    check_folder,
     check_json,
     console,
     names,
     open_model,
+    open_other,
     radius,
 )
 from lsp_core.evaluation import predict
@@ -42,9 +49,11 @@ def attack(
     method: Annotated[str, typer.Option("--attack", help=f"{names(ATTACKS)}, or several joined by +.")] = "pgd",
     eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; default: that of the training.")] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
-    steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
-    restarts: Annotated[int | None, typer.Option(help="Restarts of PGD and APGD (1).")] = None,
-    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
+    steps: Steps = None,
+    restarts: Restarts = None,
+    loss: Loss = None,
+    queries: Queries = None,
+    source: Source = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 8,
     out: Annotated[Path | None, typer.Option(help="Folder for the images: exact, and on a sheet to look at.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
@@ -56,10 +65,11 @@ def attack(
 ) -> None:
     """Attack a few test images and say what became of each; evaluate is for accuracies."""
     check_json(json_path, SCHEMA)
+    check_folder("out", out or Path())
     subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
-    chosen = parse_attack(
-        method, radius(eps, subject.card, norm), norm, seed, steps=steps, restarts=restarts, loss=loss
-    )
+    other = (source.stem, open_other(source, subject, "source")) if source else None
+    given: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
+    chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)
     found = chosen(subject.model, subject.images, subject.labels)
     rows = outcomes(subject, chosen.norm, found)
     table = Table("image", "class", "before", "after", "moved", title=f"{subject.card.name}: {label(chosen)}, {norm}")

@@ -16,6 +16,7 @@ from lsp_core.audit import Report
 from lsp_core.audit import audit as run_audit
 from lsp_core.audit.report import SCHEMA
 from lsp_core.cli.options import (
+    BatchSize,
     DataRoot,
     Device,
     Download,
@@ -49,7 +50,7 @@ def audit(
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
     n: Annotated[int | None, typer.Option(help=f"Test images, drawn by --seed; {N_QUICK} or, full, {N_FULL}.")] = None,
     quick: Annotated[bool, typer.Option("--quick/--full", help="Minutes, or what a publication needs.")] = True,
-    batch_size: Annotated[int, typer.Option(help="Images at once.")] = 256,
+    batch_size: BatchSize = 256,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
     seed: Seed = 0,
     device: Device = "auto",

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lsp_core.bench import DATASETS, PARTS, QUICK, Row, Settings, measure, open_subjects
 from lsp_core.bench.report import HEADINGS, cells, machine, to_markdown, to_record
-from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, console, names, pick_device
+from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, console, names, pick_device
 from lsp_core.store.files import replacing, write_json
 from lsp_core.types import pick
 
@@ -30,6 +30,8 @@ def bench(
     json_path: JsonPath = None,
 ) -> None:
     """Measure our attacks, metrics and training steps side by side with other people's."""
+    check_json(json_path)
+    check_folder("out", out.parent if out else Path())
     place = pick_device(device)
     chosen = [name.strip() for name in parts.split(",")]
     for name in chosen:

@@ -16,12 +16,18 @@ from tqdm import tqdm
 from lsp_core.attacks.describe import label
 from lsp_core.attacks.table import ATTACKS, parse_attacks
 from lsp_core.cli.options import (
+    BatchSize,
     DataRoot,
     Device,
     Download,
     JsonPath,
+    Loss,
     ModelOnImages,
+    Queries,
+    Restarts,
     Seed,
+    Source,
+    Steps,
     check_json,
     console,
     names,
@@ -48,15 +54,13 @@ def evaluate(
         str | None, typer.Option(help="Comma-separated radii, 0.1 or 8/255; default: what it was trained for.")
     ] = None,
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
-    steps: Annotated[int | None, typer.Option(help="Of PGD (20, each 2.5 eps / steps long) and APGD (100).")] = None,
-    restarts: Annotated[
-        int | None, typer.Option(help="Restarts of PGD and APGD (1); the worst counts, per image.")
-    ] = None,
-    loss: Annotated[str | None, typer.Option(help="What PGD and FGSM climb: ce, margin, dlr; PGD also kl.")] = None,
-    queries: Annotated[int | None, typer.Option(help="Queries of Square (5000).")] = None,
-    source: Annotated[Path | None, typer.Option(help="For transfer: the checkpoint that PGD attacks instead.")] = None,
+    steps: Steps = None,
+    restarts: Restarts = None,
+    loss: Loss = None,
+    queries: Queries = None,
+    source: Source = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 1000,
-    batch_size: Annotated[int, typer.Option(help="Images at once.")] = 256,
+    batch_size: BatchSize = 256,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what --json holds, and go on from there.")] = False,
     seed: Seed = 0,
@@ -72,9 +76,8 @@ def evaluate(
     subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
     file = EvaluationsFile(json_path, subject, seed, batch_size)
     file.read()
-    chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
-    if source is not None:
-        chosen["source"] = source.stem, open_other(source, subject, "source")
+    other = (source.stem, open_other(source, subject, "source")) if source else None
+    chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
     named = [name.replace(" ", "") for name in attacks.split(",")]
     radii = [radius(part, subject.card, norm) for part in (eps.split(",") if eps is not None else [None])]
     line_up = zip(named * len(radii), parse_attacks(named, radii, norm, seed, **chosen), strict=True)

@@ -11,6 +11,7 @@ from lsp_core.cli.audit import audit
 from lsp_core.cli.bench import bench
 from lsp_core.cli.evaluate import evaluate
 from lsp_core.cli.info import info
+from lsp_core.cli.options import plain
 from lsp_core.cli.study import study
 from lsp_core.cli.train import train
 
@@ -32,9 +33,21 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {sentence(error)}", err=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.echo(f"Interrupted.{GOES_ON.get(sys.argv[1], '')}", err=True)
         raise
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says, in one line without control characters; the system's own name a file and a reason.
+
+    >>> sentence(FileNotFoundError(2, "No such file or directory", "a.json"))
+    'a.json cannot be used: No such file or directory.'
+    """
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename} cannot be used: {error.strerror}."
+    return " ".join(plain(text).split())

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor
 
+from lsp_core.attacks.losses import LOSSES
+from lsp_core.attacks.table import ATTACKS
 from lsp_core.data import ImageDataset, load_dataset
 from lsp_core.radius import parse_eps
 from lsp_core.store.card import Card
@@ -20,13 +24,53 @@ from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
 from lsp_core.store.schema import schema_of
 from lsp_core.types import Classifier
 
-console = Console(markup=False, emoji=False)  # what is printed may come from a file that nobody vouches for
+
+def plain(text: str) -> str:
+    r"""Return a text without control characters, which would be commands to a terminal.
+
+    >>> plain("a\x1b[31mb")
+    'a [31mb'
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+
+
+class PlainConsole(Console):
+    """Prints texts as they stand: they may come from a file that nobody vouches for."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """Return a text to print."""
+        return super().render_str(plain(text), **settings)
+
+
+console = PlainConsole(markup=False, emoji=False)
+
+
+def names(table: Iterable[str]) -> str:
+    """Return the names in a table, for a help text."""
+    return ", ".join(table)
+
+
+def takers(setting: str) -> str:
+    """Return which attacks take a setting, each with what it is where nobody says, for a help text."""
+    found = []
+    for name, kind in ATTACKS.items():
+        if setting in kind.takes:
+            usual = kind.usual.get(setting, inspect.signature(kind.build).parameters[setting].default)
+            found.append(name if usual is None else f"{name} ({usual})")
+    return ", ".join(found)
+
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 DataRoot = Annotated[str | None, typer.Option(help="Where data sets lie; else $LSP_DATA, else data/.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this path.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set if it is absent.")]
+BatchSize = Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Images at once.")]
+Steps = Annotated[int | None, typer.Option(help=f"For {takers('steps')}; a step of pgd is 2.5 eps / steps long.")]
+Restarts = Annotated[int | None, typer.Option(help=f"For {takers('restarts')}; the worst counts, per image.")]
+Loss = Annotated[str | None, typer.Option(help=f"What is climbed, {names(LOSSES)}; for {takers('loss')}.")]
+Queries = Annotated[int | None, typer.Option(help=f"For {takers('queries')}.")]
+Source = Annotated[Path | None, typer.Option(help=f"For {takers('source')}: the checkpoint that is attacked instead.")]
 
 
 @dataclass(frozen=True)
@@ -117,17 +161,21 @@ def check_json(path: Path | None, schema: str = "") -> None:
         return
     if path.exists() and not path.is_file():
         raise ValueError(f"json is {path}, which is no file: give another path.")
-    folder = next(above for above in path.absolute().parents if above.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-        raise ValueError(f"json is {path}, but nothing can be written to {folder}: give another path.")
+    check_folder("json", path.parent)
     kind = schema.rpartition("/")[0]
     if kind and path.exists() and not str(schema_of(path)).startswith(f"{kind}/"):
         raise ValueError(f"json is {path}, which is no {kind} file and would be lost: give another path.")
 
 
-def names(table: Iterable[str]) -> str:
-    """Return the names in a table, for a help text."""
-    return ", ".join(table)
+def check_folder(name: str, path: Path) -> None:
+    """Refuse a folder, which need not be there yet, before hours of work.
+
+    Raises:
+        ValueError: naming the option, if nothing can be written there.
+    """
+    there = next(above for above in (path.absolute(), *path.absolute().parents) if above.exists() or above.is_symlink())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ValueError(f"{name} is below {there}, where nothing can be written: give another path.")
 
 
 def pick_device(name: str) -> str:

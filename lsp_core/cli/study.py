@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, console, pick_device
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json, console, pick_device
 from lsp_core.data import ImageDataset, Split, load_dataset
 from lsp_core.radius import show_eps
 from lsp_core.store.files import replacing, write_json
@@ -32,6 +32,9 @@ def study(
     json_path: JsonPath = None,
 ) -> None:
     """Train and attack every run of a preset. What is done is skipped; what was cut off goes on."""
+    check_json(json_path)
+    for name, folder in (("out", out), ("work", work)):
+        check_folder(name, folder)
     place, chosen = pick_device(device), read_preset(preset)
     runs = [run for run in chosen.runs() if only in run.id]
     if not runs:

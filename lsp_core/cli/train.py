@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
+from lsp_core.cli.options import (
+    DataRoot,
+    Device,
+    Download,
+    JsonPath,
+    Seed,
+    check_folder,
+    check_json,
+    console,
+    names,
+    pick_device,
+)
 from lsp_core.data import DATASETS, load_dataset
 from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
@@ -45,6 +56,8 @@ def train(
     json_path: JsonPath = None,
 ) -> None:
     """Train a classifier, or with --lsp its twin. What is not given comes from the data set's recipe."""
+    check_json(json_path)
+    check_folder("out", out)
     place = pick_device(device)
     data = load_dataset(dataset, "train", data_root, download=download)
     structure: Record | None = None

@@ -170,7 +170,10 @@ def read_preset(name: str) -> Preset:
     if not path.is_file():
         known = ", ".join(sorted(preset.stem for preset in FOLDER.glob("*.toml")))
         raise ValueError(f"unknown preset {name!r}: choose one of {known}, or the path of a file that ends in .toml.")
-    text, namesake = path.read_text(encoding="utf-8"), FOLDER / f"{path.stem}.toml"
+    try:
+        text, namesake = path.read_text(encoding="utf-8"), FOLDER / f"{path.stem}.toml"
+    except UnicodeError as error:
+        raise ValueError(f"preset {path} cannot be read: it is no text.") from error
     if namesake.is_file() and namesake.read_text(encoding="utf-8") != text:
         raise ValueError(f"{path} has the name of a preset of the package, and their results would mix: rename it.")
     return parse_preset(path.stem, text)

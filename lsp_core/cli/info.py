@@ -38,6 +38,7 @@ def info(
         halves: tuple[Split, Split] = ("train", "test")
         splits = [load_dataset(what, split, data_root, download=download) for split in halves]
         record = {f"{data.split} images": f"{len(data)} of shape {data.image_shape}" for data in splits}
+        record["random changes that keep a class"] = ", ".join(splits[0].changes) or "none"
         record["classes"] = splits[0].classes
     table = Table("", "", title=what, show_header=False)
     for key, value in record.items():

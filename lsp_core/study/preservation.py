@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lsp_core.lsp.terms import unit
+from lsp_core.lsp.terms.geometry import unit
 from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
 from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import Stored

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from lsp_core.evaluation.entry import Entry
-from lsp_core.lsp.lsp import LSP
 from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import SchemaError, Stored, read
 from lsp_core.study.grid import Run
@@ -78,7 +77,7 @@ class Result(Stored):
         Raises:
             ValueError: naming the field.
         """
-        training_config(self.config)
+        TrainConfig.from_record(self.config)
         if len(self.under) < len(self.evaluations):
             raise ValueError("evaluations have two entries of one attack.")
 
@@ -123,19 +122,6 @@ class Result(Stored):
         """Return this with an evaluation; an earlier one of the same attack gives way."""
         others = (known for known in self.evaluations if known.name != entry.name)
         return replace(self, evaluations=(*others, entry))
-
-
-def training_config(record: Record) -> TrainConfig:
-    """Return the configuration that a result was trained with; fields that came later had their defaults then.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    lsp = record.get("lsp")
-    try:
-        return TrainConfig(**{**record, "lsp": LSP(**lsp) if lsp else None})
-    except TypeError as error:
-        raise ValueError(f"config cannot be read ({error})") from error
 
 
 def result_path(run: Run, folder: Path) -> Path:

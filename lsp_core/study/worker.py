@@ -21,7 +21,7 @@ from lsp_core.store.provenance import Machine
 from lsp_core.study.agenda import CURVE_BY, Agenda
 from lsp_core.study.grid import Run
 from lsp_core.study.preservation import preservation
-from lsp_core.study.result import Result, Trained, read_result, result_path, training_config
+from lsp_core.study.result import Result, Trained, read_result, result_path
 from lsp_core.training import OnBatch, TrainConfig, Trainer, recipe
 from lsp_core.types import Attack, Classifier
 
@@ -62,7 +62,7 @@ class Worker:
         config = recipe(train, run.dataset, run.objective, run.settings.get("lsp"), **settings, seed=run.seed)
         agenda = Agenda.of(run, config.eps, len(test))
         known = read_result(run, self.results) or Result.begin(run, config, Machine.of(self.device))
-        if training_config(known.config) != config:
+        if TrainConfig.from_record(known.config) != config:
             raise ValueError(
                 f"{result_path(run, self.results)} was made with other settings than {run.id} has now: remove the file "
                 "to run it again."

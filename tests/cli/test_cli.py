@@ -112,6 +112,10 @@ def test_train_resumes(run, tmp_path, monkeypatch):
         (("digits", "--n", "0"), "limit is 0"),
         (("digits", "--n", "100"), "digits has 100 training images, too few"),
         (("digits", "--lr", "-1"), "lr is -1"),
+        (("digits", "--eps", ""), "eps is ''"),
+        (("digits", "--lsp", "vicinity", "--ball", ""), "eps is ''"),
+        (("digits", "--seed", "-1"), "seed is -1, but it must be from 0 to 4294967295"),
+        (("digits", "--n", "1195"), "cannot be set apart with some of each of 10 classes"),
         (("digits", "--device", "tpu"), "unknown device 'tpu': choose auto, cpu or cuda."),
     ],
 )
@@ -119,12 +123,35 @@ def test_train_refuses_bad_input(refused, arguments, sentence):
     assert sentence in refused("train", *arguments)
 
 
+def test_train_does_not_overwrite_the_model_of_another_folder(run, refused, tmp_path):
+    options = ("--epochs", 1, "--batch-size", 8, "--model", "cnn", "--out", "models")
+    for place, value in (("a", 0), ("b", 60)):
+        for split in ("train", "test"):
+            for number in range(20):
+                write_folder_image(tmp_path / place / "fruit" / split / f"class {number % 2}" / f"{number}.png", value)
+    status, _, err = run("train", "a/fruit", *options)
+    assert status == 0, err
+    card = lsp_core.load_checkpoint(tmp_path / "models" / "fruit-cnn-standard.safetensors")[1]
+    assert card.dataset == "a/fruit"
+    for more in ((), ("--resume",)):
+        sentence = refused("train", "b/fruit", *options, *more)
+        assert "fruit-cnn-standard.safetensors was trained on other data (a/fruit: 2 classes of 1x8x8)" in sentence
+        assert "choose another folder for the checkpoints (--out), or remove it" in sentence
+    status, _, err = run("train", "a/fruit", *options, "--seed", 1)
+    assert status == 0, err
+
+
 def test_train_says_where_it_cannot_write(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
     status, _, err = run("train", "digits", *SHORT, "--out", tmp_path / "file")
     assert status == 2
     assert "Traceback" not in err
-    assert re.search(r"Error: .*file", err)
+    assert re.search(r"Error: out is .*file, which is no folder: give another path", err)
+    assert "epoch" not in err  # it says so before it trains, not after
+
+
+def test_train_says_before_it_trains_where_no_json_can_be_written(refused, tmp_path):
+    assert "which is no file: give another path" in refused("train", "digits", *SHORT, "--json", tmp_path)
 
 
 # --- study ---
@@ -338,14 +365,18 @@ def test_evaluate_refuses_what_is_no_checkpoint(refused, tmp_path):
     assert str(tmp_path) in refused("evaluate", tmp_path)
 
 
-def write_folder(base, titles, size=8):
+def write_folder_image(path, value, size=8):
     import numpy as np
     from PIL import Image
 
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((size, size), value, np.uint8)).save(path)
+
+
+def write_folder(base, titles, size=8):
     for split in ("train", "test"):
         for label, title in enumerate(titles):
-            (base / split / title).mkdir(parents=True)
-            Image.fromarray(np.full((size, size), 20 * label, np.uint8)).save(base / split / title / "0.png")
+            write_folder_image(base / split / title / "0.png", 20 * label, size)
     return base
 
 
@@ -398,6 +429,7 @@ def test_info_shows_a_data_set(run):
     assert status == 0
     assert "1198 of shape (1, 8, 8)" in out
     assert "599 of shape (1, 8, 8)" in out
+    assert re.search(r"random changes that keep a class\W+shift\W", out)
 
 
 def test_info_prints_markup_as_it_stands(run, tmp_path):

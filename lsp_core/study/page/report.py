@@ -19,7 +19,7 @@ from lsp_core.study.page.chapter import Chapter
 from lsp_core.study.preset import parse_preset
 from lsp_core.study.result import read_results
 from lsp_core.training import OBJECTIVES, TrainConfig
-from lsp_core.training.log import referee
+from lsp_core.training.log import validation_attack
 from lsp_core.types import Record
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,7 +75,7 @@ def _notation(chapters: Sequence[Chapter]) -> Record:
     known = {name: kind(name) for name, _, _ in entries}
     return {
         "crafted_by": crafted_by(),
-        "validated_by": label(referee(TrainConfig("digits", "cnn"))),
+        "validated_by": label(validation_attack(TrainConfig("digits", "cnn"))),
         "plain": [name for name, objective in OBJECTIVES.items() if not objective(1, 0.0).crafts],
         "evidence": [
             (shown, whole, own.about)

@@ -17,6 +17,7 @@ from lsp_core.data import ImageDataset, Split, load_dataset
 from lsp_core.radius import show_eps
 from lsp_core.store.files import replacing, write_json
 from lsp_core.study import Run, Worker, read_preset
+from lsp_core.study.page.cells import counted
 from lsp_core.study.page.report import write_report
 from lsp_core.study.result import Result
 
@@ -57,7 +58,7 @@ def study(
     if failed:
         raise ValueError(f"{len(failed)} of {len({run.id for run in runs})} runs failed. {' '.join(failed.values())}")
     page = write_report(out) or f"no page was written, since jinja2 is not there; what is known lies in {folder}"
-    console.print(f"{len(done)} runs: {page}")
+    console.print(f"{counted(len(done), 'run')}: {page}")
 
 
 def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path) -> tuple[dict[str, Result], dict[str, str]]:

@@ -11,6 +11,8 @@ from lsp_core.study.grid import Grid
 from lsp_core.study.lead import CLEAN, Lead, strongest_first
 from lsp_core.study.result import Result
 
+BASELINE, TWIN = "baseline", "LSP"  # the variants that are twins
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -305,10 +305,14 @@ def test_a_run_that_was_only_trained_has_a_cost_alone(study, no_plots):
     assert rows(page, "best epoch")["baseline"]["best epoch"] == "2 of 4"
 
 
-def test_pipes_are_no_columns(study, no_plots):
-    preset, out = study(PRESET.replace("LSP =", '"ball|both" ='))
-    result(out, preset, "ball|both", 0, attacks={"pgd": 30})
-    assert list(rows(write_report(out))) == ["ball\\|both"]
+def test_pipes_and_breaks_are_neither_columns_nor_rows(study, no_plots):
+    text = PRESET.replace("LSP =", '"ball|both\\nor neither" =').replace('title = "Main"', 'title = "Main\\n## Fake"')
+    preset, out = study(text)
+    result(out, preset, "ball|both\nor neither", 0, attacks={"pgd": 30})
+    page = write_report(out)
+    assert list(rows(page)) == ["ball\\|both or neither"]
+    assert "\n### Main ## Fake\n" in page.read_text()
+    assert "\n## Fake" not in page.read_text()
 
 
 def test_several_presets_each_under_its_name(study, no_plots):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from lsp_core.attacks import parse_attack
 from lsp_core.attacks.describe import label
 from lsp_core.attacks.table import kind
-from lsp_core.study.comparison import Comparison, comparisons
+from lsp_core.study.comparison import BASELINE, TWIN, Comparison, comparisons
 from lsp_core.study.lead import CLEAN, Lead
 from lsp_core.study.page.cells import accuracy, counted, difference, only, percent, source
 from lsp_core.study.page.machines import Machines
@@ -16,7 +16,6 @@ from lsp_core.study.page.tables import MarkdownTable
 from lsp_core.study.preset import Preset
 from lsp_core.study.result import Result
 
-BASELINE, TWIN = "baseline", "LSP"  # the variants that are twins
 BREAK = "<br>"  # begins a new line within a cell
 MISSING = "not run yet"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lsp_core.radius import show_eps
@@ -11,6 +12,7 @@ from lsp_core.study.lead import CLEAN, called
 from lsp_core.study.page.cells import accuracy, ahead, arrow, only, plain
 from lsp_core.study.page.machines import Machines
 from lsp_core.study.preservation import Preservation
+from lsp_core.study.result import Result
 
 LONG = 1.0  # seconds of an epoch; a ratio of shorter ones says nothing
 METRICS = {"trustworthiness": "trustworthiness", "continuity": "continuity", "knn_overlap": "k-NN overlap"}
@@ -31,17 +33,10 @@ def tables(comparison: Comparison, machines: Machines) -> list[MarkdownTable]:
 
 def side_tables(comparison: Comparison, machines: Machines) -> list[MarkdownTable]:
     """Return how well each variant keeps neighbourhoods, and what it costs, as far as that is known."""
-    embedding = {
-        variant.name: [near for result in variant.results.values() if (near := result.preservation)]
-        for variant in comparison.known
-    }
-    directions = {
-        variant.name: [near for result in variant.results.values() if (near := result.directions)]
-        for variant in comparison.known
-    }
+    embedding, directions = "Neighbourhoods in the embedding", "Neighbourhoods of its directions, at unit length"
     found = (
-        _neighbors(comparison, machines, embedding, "Neighbourhoods in the embedding"),
-        _neighbors(comparison, machines, directions, "Neighbourhoods of its directions, at unit length"),
+        _neighbors(comparison, machines, embedding, lambda result: result.preservation),
+        _neighbors(comparison, machines, directions, lambda result: result.directions),
         _costs(comparison, machines),
     )
     return [table for table in found if table.rows]
@@ -82,19 +77,20 @@ def _differences(comparison: Comparison, machines: Machines) -> MarkdownTable:
 
 
 def _neighbors(
-    comparison: Comparison, machines: Machines, known: dict[str, list[Preservation]], title: str
+    comparison: Comparison, machines: Machines, title: str, part: Callable[[Result], Preservation | None]
 ) -> MarkdownTable:
-    sizes = sorted({f"k = {near.k} on {near.n} test images" for found in known.values() for near in found})
-    rows = []
+    rows, sizes = [], set()
     for variant in comparison.known:
-        if found := known[variant.name]:
+        if found := [near for result in variant.results.values() if (near := part(result))]:
             pairs = [
                 arrow([(getattr(near.clean, metric), getattr(near.adversarial, metric)) for near in found])
                 for metric in METRICS
             ]
             kept = plain(near.kept for near in found)
             rows.append([_name(variant, comparison, machines), str(len(found)), *pairs, kept])
-    return MarkdownTable(["variant", "seeds", *METRICS.values(), "kept"], rows, f"{title}, {' and '.join(sizes)}:")
+            sizes |= {f"k = {near.k} on {near.n} test images" for near in found}
+    titles = ["variant", "seeds", *METRICS.values(), "kept"]
+    return MarkdownTable(titles, rows, f"{title}, {' and '.join(sorted(sizes))}:")
 
 
 def _costs(comparison: Comparison, machines: Machines) -> MarkdownTable:

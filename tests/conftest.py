@@ -1,16 +1,21 @@
 """What the tests share: tiny models, toy data, and one tiny trained checkpoint."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import lsp_core
 from lsp_core.cli import main as cli
 from lsp_core.data import ImageDataset
+from lsp_core.evaluation.entry import Entry, Fooled, pack
+from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.training import Trainer
 from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Classifier
@@ -144,6 +149,48 @@ def toy_dataset(split="train", count=60, classes=3, size=8, channels=1, seed=0) 
     return ImageDataset("toy", split, images, labels, tuple(f"class {index}" for index in range(classes)))
 
 
+def make_entry(clean=(True,) * 9 + (False,), robust=(True,) * 4 + (False,) * 6, **changes):
+    """Return an entry of ten images: nine right before the attack, four after it, unless something else is said."""
+    n, before, after = len(clean), sum(clean), sum(robust)
+    facts = {
+        "name": "pgd",
+        "attack": "PGD",
+        "label": "PGD-20",
+        "norm": "Linf",
+        "eps": 0.1,
+        "settings": {"eps": 0.1, "steps": 20},
+        "n": n,
+        "clean_accuracy": before / n,
+        "clean_interval": wilson_interval(before, n),
+        "robust_accuracy": after / n,
+        "robust_interval": wilson_interval(after, n),
+        "fooled_by": (Fooled("PGD-20", before - after),),
+        "clean_correct": pack(clean),
+        "robust_correct": pack(robust),
+        "forward_passes": 100,
+        "backward_passes": 90,
+        "seconds": 1.0,
+        "dataset": "digits",
+        "split": "test",
+        "seed": 0,
+    }
+    return Entry(**{**facts, **changes})
+
+
+def write_folder_image(path, value, size=8):
+    """Write a grey image of one value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((size, size), value, np.uint8)).save(path)
+
+
+def write_folder(base, titles, size=8):
+    """Write a folder data set with one image a class and split."""
+    for split in ("train", "test"):
+        for label, title in enumerate(titles):
+            write_folder_image(base / split / title / "0.png", 20 * label, size)
+    return base
+
+
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch, tmp_path):
     """No test reads or fills a person's own cache."""
@@ -165,6 +212,23 @@ def run(monkeypatch, capsys, tmp_path):
             status = end.code or 0
         printed = capsys.readouterr()
         return status, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """Run bad input: its one sentence."""
+
+    def call(*arguments):
+        status, out, err = run(*arguments)
+        assert status == 2
+        assert out == ""
+        lines = [line for line in re.split(r"[\r\n]+", err) if line.strip()]
+        assert len(lines) == 1, err
+        assert lines[0].startswith("Error: ")
+        assert "Traceback" not in err
+        return lines[0]
 
     return call
 

@@ -32,9 +32,20 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError) as error:
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {sentence(error)}", err=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.echo(f"Interrupted.{GOES_ON.get(sys.argv[1], '')}", err=True)
         raise
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says; the system's own errors name a file and a reason.
+
+    >>> sentence(FileNotFoundError(2, "No such file or directory", "a.json"))
+    'a.json cannot be used: No such file or directory.'
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return str(error)

@@ -69,7 +69,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         kinds = {key: value.dtype for key, value in model.state_dict().items()}
         model.load_state_dict(weights, strict=True, assign=True)
-    except (RuntimeError, OSError, SafetensorError) as error:
+    except (RuntimeError, TypeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} is no checkpoint: its weights do not fit a {card.model} of its card.") from error
     except ValueError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}") from error

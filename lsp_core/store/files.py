@@ -21,10 +21,15 @@ except ImportError:  # not a POSIX system
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; what is written to it takes the place of ``path`` if no error occurs."""
+    """Yield a temporary path beside ``path``; what is written to it takes the place of ``path`` if no error occurs.
+
+    Raises:
+        OSError: naming ``path``, if nothing can be written there.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     os.close(handle)
     partial = Path(name)
     try:
@@ -32,9 +37,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())  # else a power cut can leave the new name with no content
         partial.chmod(0o644)
-        partial.replace(path)
+        with _naming(path):
+            partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error name the path that the caller knows, and not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
         raise
 
 

@@ -1,5 +1,6 @@
 """``attack``: what it says of each image is what the model says of the files that it writes."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from torch import float32
 
 import lsp_core
-from lsp_core.store.files import sha256
+from lsp_core.store.weights import weights_sha256
 
 NAME = "digits-cnn-standard"
 CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / f"{NAME}.safetensors"
@@ -34,12 +35,8 @@ def test_its_words_are_those_of_the_model_on_the_images_that_it_writes(run):
         assert row["moved"] == pytest.approx((files["adversarial"] - files["clean"])[place].abs().max().item())
         assert row["fooled"] == (row["clean"]["prediction"] == row["class"] != row["adversarial"]["prediction"])
         fooled += row["fooled"]
-    assert (record["n"], record["label"], record["eps"], record["sha256"]) == (
-        6,
-        "PGD-20",
-        32 / 255,
-        sha256(CHECKPOINT),
-    )
+    assert (record["n"], record["label"], record["eps"]) == (6, "PGD-20", 32 / 255)
+    assert record["weights"] == weights_sha256(CHECKPOINT)
     assert f"{fooled} of {sum(row['clean']['prediction'] == row['class'] for row in record['images'])} images" in out
     assert fooled > 0
     with Image.open(f"found/{NAME}.attack.png") as sheet:
@@ -60,6 +57,28 @@ def test_the_same_command_gives_the_same_images(run):
     assert first["adversarial"].equal(second["adversarial"])
 
 
+@pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped-lsp-lab", "a/b", "..", ""])
+def test_a_hostile_card_writes_nothing_outside_the_folder(run, tmp_path, name):
+    model, card = lsp_core.load_checkpoint(CHECKPOINT)
+    lsp_core.save_checkpoint(tmp_path / "mine.safetensors", model, dataclasses.replace(card, name=name))
+    before = {path for path in tmp_path.rglob("*")}
+    status, _, err = run("attack", "mine.safetensors", "--n", 2, "--attack", "fgsm", "--out", "deep/found")
+    assert status == 0, err
+    new = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path not in before}
+    files = {f"deep/found/mine.attack.{kind}" for kind in ("png", "safetensors")}
+    assert new == {"deep", "deep/found", *files}
+    assert not Path("/tmp/escaped-lsp-lab.attack.png").exists()
+
+
+def test_another_kind_of_file_is_not_lost_to_the_result(run, tmp_path):
+    (tmp_path / "a.json").write_text('{"schema": "lsp-lab/evaluations/2"}')
+    status, out, err = run("attack", CHECKPOINT, "--n", 2, "--json", "a.json")
+    assert (status, out) == (2, "")
+    assert err == "Error: json is a.json, which is no lsp-lab/attack file and would be lost: give another path.\n"
+    (tmp_path / "a.json").write_text('{"schema": "lsp-lab/attack/1"}')
+    assert run("attack", CHECKPOINT, "--n", 2, "--json", "a.json")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -68,6 +87,12 @@ def test_the_same_command_gives_the_same_images(run):
         (("--norm", "L2"), "eps is missing"),
         (("--eps", "wide"), "eps is 'wide'"),
         (("--n", 0), "n is 0"),
+        (
+            ("--attack", "fgsm", "--steps", 77),
+            "steps is given, but no attack here takes it: fgsm takes loss, targeted.",
+        ),
+        (("--attack", "noise", "--loss", "ce"), "loss is given, but no attack here takes it"),
+        (("--attack", "square", "--restarts", 2), "restarts is given, but no attack here takes it"),
     ],
 )
 def test_bad_input_is_one_sentence(run, arguments, sentence):

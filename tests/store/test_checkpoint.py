@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from lsp_core import load_checkpoint, save_checkpoint
 from lsp_core.models import build_model
 from lsp_core.store import checkpoint as module
-from lsp_core.store.checkpoint import Card, CheckpointError, checkpoint_weights, list_checkpoints, read_card
+from lsp_core.store.card import Card
+from lsp_core.store.checkpoint import CheckpointError, checkpoint_weights, list_checkpoints, read_card
 
 CARD = Card(
     name="digits-cnn-standard-lsp",
@@ -98,6 +99,22 @@ def test_whole_numbers_may_stand_for_mean_and_deviation(tmp_path):
     path = tmp_path / "a.safetensors"
     save_checkpoint(path, new_model(), dataclasses.replace(CARD, mean=(0,), std=(1,)))
     assert load_checkpoint(path)[1].mean == (0,)
+
+
+def test_the_radius_of_a_card_that_names_none_is_the_usual_one(saved):
+    assert CARD.eps == 0.1
+    assert load_checkpoint(rewrite(saved, config={}))[1].eps == 8 / 255
+    assert load_checkpoint(rewrite(saved, config={"eps": 0}))[1].eps == 0
+
+
+def test_the_card_of_a_baseline_says_nothing_of_lsp(tmp_path):
+    path, plain = tmp_path / "a.safetensors", dataclasses.replace(CARD, lsp=None)
+    save_checkpoint(path, new_model(), plain)
+    with safe_open(path, framework="pt") as file:
+        card = json.loads(file.metadata()["card"])
+    assert card["schema"] == "lsp-lab/checkpoint/2"
+    assert "lsp" not in card
+    assert read_card(path) == plain
 
 
 def test_twins_name_each_other():
@@ -236,24 +253,40 @@ def test_a_foreign_safetensors_file_is_refused(tmp_path, metadata):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "lsp-lab/checkpoint/99"}, "another format"),
-        ({"format": ...}, "card cannot be read"),
-        ({"classes": ...}, "card cannot be read"),
-        ({"surprise": 1}, "card cannot be read"),
-        ({"mean": None}, "card cannot be read"),
-        ({"mean": ["a"]}, "values of the wrong kind"),
-        ({"name": 5}, "values of the wrong kind"),
-        ({"config": []}, "values of the wrong kind"),
-        ({"lsp": "vicinity"}, "values of the wrong kind"),
-        ({"held_out": "good"}, "values of the wrong kind"),
-        ({"epoch": "last"}, "values of the wrong kind"),
-        ({"command": None}, "values of the wrong kind"),
-        ({"mean": [0.1, 0.2, 0.3]}, "means or deviations"),
-        ({"image_shape": [1, 8]}, "image shape"),
-        ({"image_shape": [1, -8, 8]}, "image shape"),
-        ({"image_shape": [1, 10**9, 10**9]}, "image shape"),
-        ({"classes": []}, "0 classes"),
-        ({"classes": ["one"]}, "1 classes"),
+        (
+            {"schema": "lsp-lab/checkpoint/99"},
+            "its card is no lsp-lab/checkpoint/2: its schema is 'lsp-lab/checkpoint/9",
+        ),
+        ({"schema": ..., "format": "lsp-lab/checkpoint/1"}, "its schema is None"),
+        ({"classes": ...}, "classes: Field required"),
+        ({"surprise": 1}, "surprise (1): "),
+        ({"mean": None}, "mean (None): "),
+        ({"mean": ["a"]}, "mean.0 ('a'): "),
+        ({"mean": [True]}, "mean.0 (True): "),
+        ({"name": 5}, "name (5): "),
+        ({"config": []}, "config ([]): "),
+        ({"lsp": "vicinity"}, "lsp ('vicinity'): "),
+        ({"held_out": "good"}, "held_out ('good'): "),
+        ({"epoch": "last"}, "epoch ('last'): "),
+        ({"epoch": 1.5}, "epoch (1.5): "),
+        ({"epoch": -1}, "epoch is -1"),
+        ({"seed": None}, "seed (None): "),
+        ({"command": None}, "command (None): "),
+        ({"mean": [0.1, 0.2, 0.3]}, "mean and std are of 3 and 1 channels"),
+        ({"image_shape": [1, 8]}, "image_shape.2: Field required"),
+        ({"image_shape": [1, -8, 8]}, "image_shape is (1, -8, 8)"),
+        ({"image_shape": [1, 10**9, 10**9]}, "image_shape is (1, 1000000000, 1000000000)"),
+        ({"classes": []}, "classes are 0"),
+        ({"classes": ["one"]}, "classes are 1"),
+        ({"config": {"eps": None}}, "config.eps is None, but it must be a number from 0 to 1"),
+        ({"config": {"eps": [0.1]}}, "config.eps is [0.1]"),
+        ({"config": {"eps": "0.1"}}, "config.eps is '0.1'"),
+        ({"config": {"eps": True}}, "config.eps is True"),
+        ({"config": {"eps": 8}}, "config.eps is 8"),
+        ({"config": {"eps": -0.1}}, "config.eps is -0.1"),
+        ({"config": {"eps": float("nan")}}, "it holds no JSON"),
+        ({"held_out": {"clean_accuracy": "high"}}, "held_out.clean_accuracy is 'high'"),
+        ({"held_out": {"robust_accuracy": 101}}, "held_out.robust_accuracy is 101"),
         ({"model": "vgg"}, "unknown model 'vgg': choose one of cnn"),
         ({"model": "preactresnet18"}, "weights do not fit a preactresnet18"),
         ({"image_shape": [1, 28, 28]}, "weights do not fit"),
@@ -268,7 +301,7 @@ def test_a_card_that_is_wrong_is_refused(saved, changes, message):
 @pytest.mark.parametrize("card", ["", "[]", "null", "{", '"text"', "[" * 100_000])
 def test_a_card_that_is_no_json_object_is_refused(saved, card):
     save_file(load_file(saved), saved, {"card": card})
-    assert "card cannot be read" in refused(saved)
+    assert "its card is no lsp-lab/checkpoint/2" in refused(saved)
 
 
 @pytest.mark.parametrize(

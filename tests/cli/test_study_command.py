@@ -10,10 +10,10 @@ import lsp_core
 
 
 def test_study_smoke_from_end_to_end_and_again(run, tmp_path):
-    status, out, err = run("study", "smoke", "--json", "all.json")
+    status, out, err = run("study", "smoke", "--only", "-0", "--json", "all.json")
     assert status == 0, err
     page = (tmp_path / "results" / "README.md").read_text()
-    assert "8 of 8 runs have been through every attack" in page
+    assert "4 of 8 runs have been through every attack" in page
     assert "python -m lsp_core study smoke" in page
     runs = json.loads(Path("all.json").read_text())["runs"]
     assert [record["id"] for record in runs][:2] == ["digits-standard-baseline-0", "digits-standard-lsp-0"]
@@ -23,12 +23,12 @@ def test_study_smoke_from_end_to_end_and_again(run, tmp_path):
         assert f"{record['evaluations'][0]['robust_accuracy']:.1%}" in err + out
     for name in re.findall(r"\]\((plots/[^)]*)\)", page):
         assert (tmp_path / "results" / name).read_text().startswith("<svg")
-    (tmp_path / "results" / "smoke" / "digits-trades-lsp-1.json").unlink()
+    (tmp_path / "results" / "smoke" / "digits-trades-lsp-0.json").unlink()
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
-    status, _, err = run("study", "smoke", "--only", "trades")
+    status, _, err = run("study", "smoke", "--only", "trades-lsp-0")
     assert status == 0, err
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")} == times
-    again = json.loads((tmp_path / "results" / "smoke" / "digits-trades-lsp-1.json").read_text())
+    again = json.loads((tmp_path / "results" / "smoke" / "digits-trades-lsp-0.json").read_text())
     assert again["evaluations"][1]["robust_correct"] == runs[-1]["evaluations"][1]["robust_correct"]
 
 

@@ -177,17 +177,12 @@ def make_entry(clean=(True,) * 9 + (False,), robust=(True,) * 4 + (False,) * 6, 
     return Entry(**{**facts, **changes})
 
 
-def write_folder_image(path, value, size=8):
-    """Write a grey image of one value."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((size, size), value, np.uint8)).save(path)
-
-
 def write_folder(base, titles, size=8):
     """Write a folder data set with one image a class and split."""
     for split in ("train", "test"):
         for label, title in enumerate(titles):
-            write_folder_image(base / split / title / "0.png", 20 * label, size)
+            (base / split / title).mkdir(parents=True)
+            Image.fromarray(np.full((size, size), 20 * label, np.uint8)).save(base / split / title / "0.png")
     return base
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, check_json, console, names, pick_device
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
 from lsp_core.data import DATASETS, load_dataset
 from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
@@ -46,9 +46,6 @@ def train(
 ) -> None:
     """Train a classifier, or with --lsp its twin. What is not given comes from the data set's recipe."""
     place = pick_device(device)
-    check_json(json_path)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out is {out}, which is no folder: give another path.")
     data = load_dataset(dataset, "train", data_root, download=download)
     structure: Record | None = None
     if lsp is not None:

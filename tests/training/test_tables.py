@@ -81,7 +81,7 @@ def test_a_new_row_can_be_trained(kind, run, tmp_path):
     if kind == "data set":
         assert card.config["augmentation"] == "turns, where augment is on"
         status, out, _ = run("info", "dummy-row")
-        assert (status, "60 of shape (1, 8, 8)" in out) == (0, True)
+        assert (status, "60 of shape (1, 8, 8)" in out, "dummy-change" in out) == (0, True, True)
     status, out, err = run("evaluate", path, "--attacks", "fgsm", "--n", 20)
     assert status == 0, err
 

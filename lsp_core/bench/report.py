@@ -31,7 +31,7 @@ ABOUT = {
 
 def machine(device: str) -> Record:
     """Describe what the figures depend on, and nothing that says whose machine it is."""
-    about = provenance.machine(device)
+    about = provenance.Machine.of(device).to_record()
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {**about, "load_before": load, "versions": {**about["versions"], **_rivals()}}
 

@@ -1,122 +1,27 @@
-"""The page of a study: figures worked by hand, results in part, and the same bytes from the same results."""
+"""The page of a study: figures worked by hand, and results in part."""
 
-import json
 import re
 
 import numpy as np
 import pytest
-import torch
-from conftest import TinyNet, random_batch
+from written import NEAR, PRESET, TIME, N, entry, put, result, rows, short, three_seeds
 
-from lsp_core.attacks import FGSM
-from lsp_core.evaluation import evaluate
 from lsp_core.evaluation.intervals import crossed_interval, paired_interval, wilson_interval
-from lsp_core.study import parse_preset
-from lsp_core.study.outcome import Neighbors, read_outcomes
-from lsp_core.study.page.canvas import OTHERS, colours
-from lsp_core.study.page.report import NO_PLOTS, write_report
-from lsp_core.study.page.scatter import correlation
-from lsp_core.study.preservation import preservation
-from lsp_core.study.score import Score, strongest_first
-from lsp_core.study.spread import Spread
-from lsp_core.study.summary import tables
+from lsp_core.study.lead import strongest_first
+from lsp_core.study.page import write_report
 
-N = 40
-PRESET = """
-seeds = [0, 1, 2]
-n = 40
-attacks = ["pgd", "fast", "autoattack"]
-
-[[grid]]
-title = "Main"
-about = "Does it help?"
-datasets = ["digits"]
-objectives = ["pgd-at"]
-[grid.variants]
-baseline = {}
-LSP = { lsp = {} }
-"""
-LABELS = {"pgd": "PGD-20", "fast": "a long list", "autoattack": "AutoAttack"}
-
-
-def entry(name, right, eps=0.2, n=N, clean=36):
-    """An evaluation in which the first ``right`` images stand."""
-    bits = {"clean_correct": np.arange(n) < clean, "robust_correct": np.arange(n) < right}
-    return {
-        "name": name,
-        "attack": "Any",
-        "label": LABELS.get(name, "PGD-20"),
-        "eps": eps,
-        "n": n,
-        "clean_accuracy": clean / n,
-        "clean_interval": wilson_interval(clean, n),
-        "robust_accuracy": right / n,
-        "robust_interval": wilson_interval(right, n),
-        **{key: np.packbits(flags).tobytes().hex() for key, flags in bits.items()},
-    }
-
-
-def result(folder, preset, variant, seed, **parts):
-    """Write what is known of a run; ``attacks`` names how many images stand under each."""
-    run = next(run for run in preset.runs() if (run.variant, run.seed) == (variant, seed))
-    record = {
-        "schema": "lsp-lab/run/1",
-        "id": run.id,
-        "config": {"eps": parts.pop("eps", 0.2)},
-        "machine": parts.pop(
-            "machine", {"processor": "Abacus", "cores": 2, "threads": 1, "date": f"2026-01-0{seed + 1}"}
-        ),
-    }
-    clean = parts.pop("clean", 36)
-    if attacks := parts.pop("attacks", {}):
-        eps = record["config"]["eps"]
-        record["evaluations"] = [entry(name, right, eps, clean=clean) for name, right in attacks.items()]
-    if near := parts.get("preservation"):
-        parts["directions"] = {**near, "kept": near["kept"] / 2}
-    path = folder / preset.name / f"{run.id}.json"
-    path.write_text(json.dumps({**record, **parts}))
-    return path
+OTHER = {"processor": "Antikythera", "cores": 37, "threads": 1, "device": "gears", "versions": {"bronze": "1.2"}}
 
 
 @pytest.fixture
 def study(tmp_path):
     """Return a function that puts a preset down, and the folder of all."""
-
-    def put(text=PRESET, name="mine"):
-        (tmp_path / name).mkdir(exist_ok=True)
-        (tmp_path / name / "preset.toml").write_text(text)
-        return parse_preset(name, text), tmp_path
-
-    return put
+    return lambda text=PRESET, name="mine": put(tmp_path, text, name)
 
 
 @pytest.fixture
 def no_plots(monkeypatch):
     monkeypatch.setattr("lsp_core.study.page.canvas.find_spec", lambda name: None)
-
-
-def rows(page, title="seeds", first="variant"):
-    """The cells of the first table whose heading row begins with ``first`` and holds ``title``, by their first."""
-    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.read_text().splitlines() if line.startswith("|")]
-    cells = [[cell.strip().replace("\u00a0", " ") for cell in line] for line in lines]
-    start = next(place for place, line in enumerate(cells) if line[0] == first and title in line)
-    found = {}
-    for line in cells[start + 2 :]:
-        if line[0] == first or len(line) != len(cells[start]):
-            break
-        found[line[0]] = dict(zip(cells[start], line, strict=True))
-    return found
-
-
-def short(page):
-    """The first table of the page."""
-    return rows(page, "clean", "data set, objective")
-
-
-def three_seeds(preset, out, **parts):
-    for seed, right in enumerate((18, 26, 22)):
-        result(out, preset, "baseline", seed, attacks={"pgd": 30, "fast": right}, **parts)
-        result(out, preset, "LSP", seed, attacks={"pgd": 32, "fast": 28}, **parts)
 
 
 # --- Figures ---
@@ -285,8 +190,8 @@ def test_neighbours_and_cost(study, no_plots):
             clean = {"trustworthiness": 0.9, "continuity": 0.8, "knn_overlap": 0.3 + seed / 10}
             adversarial = {key: value / 2 for key, value in clean.items()}
             near = {"k": 10, "n": 40, "clean": clean, "adversarial": adversarial, "kept": kept + seed / 10}
-            time = {"epoch": seed + 3, "epochs": 6, "seconds_per_epoch": seconds + seed**3}
-            last = entry("", 10 + 2 * seed)
+            time = {**TIME, "epoch": seed + 3, "epochs": 6, "seconds_per_epoch": seconds + seed**3}
+            last = entry("pgd", 10 + 2 * seed)
             result(out, preset, variant, seed, preservation=near, training=time, last=last)
     page = write_report(out)
     near, cost = rows(page, "kept"), rows(page, "best epoch")
@@ -308,9 +213,9 @@ def test_neighbours_and_cost(study, no_plots):
 
 def test_times_of_two_machines_have_no_ratio(study, no_plots):
     preset, out = study()
-    time = {"epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5}
+    time = {**TIME, "epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5}
     result(out, preset, "baseline", 0, training=time)
-    result(out, preset, "LSP", 0, training=time, machine={"processor": "Antikythera", "date": "2026-02-01"})
+    result(out, preset, "LSP", 0, training=time, machine={**OTHER, "date": "2026-02-01"})
     page = write_report(out)
     assert list(rows(page, "best epoch")["LSP (B)"]) == ["variant", "seconds per epoch", "best epoch"]
     assert rows(page, "best epoch")["baseline (A)"]["seconds per epoch"] == "2.50"
@@ -318,15 +223,18 @@ def test_times_of_two_machines_have_no_ratio(study, no_plots):
 
 def test_machines_say_what_they_trained_and_what_they_evaluated(study, no_plots):
     preset, out = study()
-    time = {"epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5}
-    other = {"processor": "Antikythera", "device": "gears", "versions": {"bronze": "1.2"}, "date": "2026-02-01"}
+    time = {**TIME, "epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5}
+    other = {**OTHER, "date": "2026-02-01"}
     for seed in range(2):
-        curve = [entry("", 30, 0.1), {**entry("", 20, 0.2), "machine": other}]
-        result(out, preset, "baseline", seed, training=time, attacks={"pgd": 30}, last=entry("", 20), curve=curve)
+        curve = [entry("pgd", 30, 0.1), {**entry("pgd", 20, 0.2), "machine": other}]
+        result(out, preset, "baseline", seed, training=time, attacks={"pgd": 30}, last=entry("pgd", 20), curve=curve)
     text = write_report(out).read_text()
-    assert "- **A**: Abacus, 2 cores, 1 thread, device unknown: 2 trainings, 6 evaluations, " in text
+    assert "- **A**: Abacus, 2 cores, 1 thread, device beads; wood 3: 2 trainings, 6 evaluations, " in text
     assert "6 evaluations, 2026-01-01 to 2026-01-02." in text
-    assert "- **B**: Antikythera, device gears; bronze 1.2: 0 trainings, 2 evaluations, 2026-02-01." in text
+    assert (
+        "- **B**: Antikythera, 37 cores, 1 thread, device gears; bronze 1.2: 0 trainings, 2 evaluations, 2026-02-01."
+        in text
+    )
     assert list(rows(out / "README.md")) == ["baseline (A)"]
     result(out, preset, "LSP", 0, training=time, attacks={"pgd": 30})
     result(out, preset, "LSP", 1, training=time, attacks={"pgd": 30}, machine=other)
@@ -337,18 +245,18 @@ def test_machines_say_what_they_trained_and_what_they_evaluated(study, no_plots)
 
 def test_one_machine_needs_no_letter(study, no_plots):
     preset, out = study()
-    result(out, preset, "LSP", 0, training={"epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5})
+    result(out, preset, "LSP", 0, training={**TIME, "epoch": 1, "epochs": 1, "seconds_per_epoch": 2.5})
     result(out, preset, "LSP", 1, attacks={"pgd": 30})  # its training is still to be written down
     page = write_report(out)
-    assert "- Abacus, 2 cores, 1 thread, device unknown: 1 training, 1 evaluation, 2026-01-01" in page.read_text()
+    assert "- Abacus, 2 cores, 1 thread, device beads; wood 3: 1 training, 1 evaluation, 2026-01-01" in page.read_text()
     assert list(rows(page, "best epoch")) == ["LSP"]
 
 
 @pytest.mark.parametrize(("seconds", "ratio"), [(1.0, "2.00"), (0.9999, None), (0.0, None)])
 def test_short_epochs_have_no_ratio(study, no_plots, seconds, ratio):
     preset, out = study()
-    result(out, preset, "baseline", 0, training={"epoch": 1, "epochs": 1, "seconds_per_epoch": seconds})
-    result(out, preset, "LSP", 0, training={"epoch": 1, "epochs": 1, "seconds_per_epoch": 2 * seconds})
+    result(out, preset, "baseline", 0, training={**TIME, "epoch": 1, "epochs": 1, "seconds_per_epoch": seconds})
+    result(out, preset, "LSP", 0, training={**TIME, "epoch": 1, "epochs": 1, "seconds_per_epoch": 2 * seconds})
     page = write_report(out)
     assert rows(page, "best epoch")["LSP"].get("times baseline") == ratio
     assert "other jobs may have run beside it" in page.read_text()
@@ -391,16 +299,20 @@ def test_rows_with_nothing_are_left_out(study, no_plots):
 
 def test_a_run_that_was_only_trained_has_a_cost_alone(study, no_plots):
     preset, out = study()
-    result(out, preset, "baseline", 1, training={"epoch": 2, "epochs": 4, "seconds_per_epoch": 1.0})
+    result(out, preset, "baseline", 1, training={**TIME, "epoch": 2, "epochs": 4, "seconds_per_epoch": 1.0})
     page = write_report(out)
     assert page.read_text().count("| variant |") == 1
     assert rows(page, "best epoch")["baseline"]["best epoch"] == "2 of 4"
 
 
-def test_pipes_are_no_columns(study, no_plots):
-    preset, out = study(PRESET.replace("LSP =", '"ball|both" ='))
-    result(out, preset, "ball|both", 0, attacks={"pgd": 30})
-    assert list(rows(write_report(out))) == ["ball\\|both"]
+def test_pipes_and_breaks_are_neither_columns_nor_rows(study, no_plots):
+    text = PRESET.replace("LSP =", '"ball|both\\nor neither" =').replace('title = "Main"', 'title = "Main\\n## Fake"')
+    preset, out = study(text)
+    result(out, preset, "ball|both\nor neither", 0, attacks={"pgd": 30})
+    page = write_report(out)
+    assert list(rows(page)) == ["ball\\|both or neither"]
+    assert "\n### Main ## Fake\n" in page.read_text()
+    assert "\n## Fake" not in page.read_text()
 
 
 def test_several_presets_each_under_its_name(study, no_plots):
@@ -525,264 +437,24 @@ def test_the_page_says_what_eps_is(study, no_plots):
     assert "trained for, in Linf" not in text
 
 
-# --- Files ---
+# --- Grids ---
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["{", "[]", '{"schema": "other"}', '{"schema": "lsp-lab/run/1"}', '{"schema": ' + "[" * 100_000],
-)
-def test_a_file_that_is_no_result_is_named(study, content):
-    preset, out = study()
-    path = out / "mine" / f"{preset.runs()[0].id}.json"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=re.escape(str(path))) as raised:
-        write_report(out)
-    assert "\n" not in str(raised.value)
-    assert not (out / "README.md").exists()
-
-
-METRICS = dict.fromkeys(("trustworthiness", "continuity", "knn_overlap"), 0.9)
-NEAR = {"k": 10, "n": 40, "clean": METRICS, "adversarial": METRICS, "kept": 0.5}
-TIME = {"epoch": 2, "epochs": 4, "seconds_per_epoch": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"robust_accuracy": 0.1}, "robust_accuracy is 0.1 of 40, which is not that of robust_correct"),
-        ({"clean_accuracy": 0.8}, "clean_accuracy is 0.8 of 40, which is not that of clean_correct"),
-        ({"clean_accuracy": float("nan")}, "clean_accuracy is nan, but it must be a number from 0 to 1"),
-        ({"robust_accuracy": float("inf")}, "robust_accuracy is inf"),
-        ({"robust_accuracy": -0.5}, "robust_accuracy is -0.5"),
-        ({"robust_accuracy": 10**400}, "robust_accuracy is 1000"),
-        ({"robust_accuracy": True}, "robust_accuracy is True"),
-        ({"robust_correct": "zz"}, "robust_correct cannot be read"),
-        ({"clean_correct": [1]}, "clean_correct is [1], but it must be a text"),
-        ({"clean_correct": "ff" * 9}, "clean_accuracy"),
-        ({"clean_correct": "ff" * 5, "clean_accuracy": 1.0}, "clean_interval is 0.769"),
-        ({"robust_interval": 1}, "robust_interval is 1, but it must be two numbers"),
-        ({"robust_interval": [0.6, 0.7]}, "robust_interval is 0.6 to 0.7, but 0.5 must lie between them"),
-        ({"clean_interval": [0.5, float("inf")]}, "clean_interval is inf"),
-        ({"n": 41}, "of 41"),
-        ({"n": 40.0}, "n is 40.0, but it must be a whole number"),
-        ({"n": 0}, "n is 0"),
-        ({"eps": -0.1}, "eps is -0.1"),
-        ({"label": None}, "label is None, but it must be a text"),
-        ({"machine": ["Abacus"]}, "machine is ['Abacus'], but it must be a table"),
-        ({"machine": {"cores": "2"}}, "cores is '2'"),
-    ],
-)
-def test_an_evaluation_that_is_nonsense_is_refused(study, change, message):
-    preset, out = study()
-    path = result(out, preset, "LSP", 0, curve=[{**entry("", 20), **change}])
-    refused(preset, out, path, message)
-
-
-def test_more_right_under_attack_than_before_is_refused(study):
-    preset, out = study()
-    path = result(out, preset, "LSP", 0, last=entry("", 20, clean=10))
-    refused(preset, out, path, "robust_correct has images that clean_correct lacks under PGD-20")
-
-
-@pytest.mark.parametrize(
-    ("parts", "message"),
-    [
-        ({"preservation": {**NEAR, "kept": 1.5}}, "kept is 1.5, but it must be a number from 0 to 1"),
-        ({"preservation": {**NEAR, "kept": float("nan")}}, "kept is nan"),
-        ({"preservation": {**NEAR, "clean": {**METRICS, "continuity": -0.1}}}, "continuity is -0.1"),
-        ({"preservation": {**NEAR, "adversarial": {**METRICS, "trustworthiness": 2}}}, "trustworthiness is 2"),
-        ({"preservation": {**NEAR, "clean": {**METRICS, "knn_overlap": "1"}}}, "knn_overlap is '1'"),
-        ({"preservation": {**NEAR, "clean": [0.9]}}, "clean is [0.9], but it must be a table"),
-        ({"preservation": {**NEAR, "k": 0}}, "k is 0"),
-        ({"training": {**TIME, "seconds_per_epoch": -1.0}}, "seconds_per_epoch is -1.0"),
-        ({"training": {**TIME, "seconds_per_epoch": float("inf")}}, "seconds_per_epoch is inf"),
-        ({"training": {**TIME, "epoch": 5}}, "epoch is 5, but there were 4"),
-        ({"training": [1]}, "training is [1], but it must be a table"),
-        ({"training": {"epoch": 1, "epochs": 1}}, "seconds_per_epoch is missing"),
-        ({"evaluations": {"pgd": 1}}, "evaluations is {'pgd': 1}, but it must be a list"),
-        ({"evaluations": ["pgd"]}, "an entry of evaluations is 'pgd', but it must be a table"),
-        ({"curve": 3}, "curve is 3"),
-        ({"config": [0.2]}, "config is [0.2]"),
-        ({"config": {"eps": "0.2"}}, "eps is '0.2'"),
-        ({"machine": []}, "machine is [], but it must be a table"),
-        ({"machine": {"versions": ["torch"]}}, "versions is ['torch'], but it must be a table"),
-    ],
-)
-def test_a_result_that_is_nonsense_is_refused(study, parts, message):
-    preset, out = study()
-    path = result(out, preset, "LSP", 0)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **parts}))
-    refused(preset, out, path, message)
-
-
-def refused(preset, out, path, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as raised:
-        read_outcomes(out / "mine", preset)
-    assert str(raised.value).startswith(f"{path} is no result of a run: ")
-    assert re.fullmatch(r"[^\n]+[^.\n]\.", str(raised.value))
-
-
-def test_what_evaluation_and_preservation_write_is_what_is_read():
-    model = TinyNet().eval()
-    images, labels = random_batch(model, 30)
-    found = evaluate(model, images, labels, FGSM(0.05))
-    score = Score.of(json.loads(json.dumps(found.entry().to_record())))
-    assert (score.attack, score.name, score.n) == ("FGSM", "", 30)
-    assert torch.equal(torch.from_numpy(score.right), found.robust_correct)
-    near = Neighbors.of(preservation(model, images, images, k=5))
-    assert near.kept == 1.0
-    assert near.trustworthiness[0] == near.trustworthiness[1]
-
-
-def plotted(preset, out):
+def test_the_tables_keep_the_order_of_the_grid(study, no_plots):
+    preset, out = study(PRESET.replace('["pgd-at"]', '["trades", "standard"]'))
     for seed in range(3):
-        for variant, right in (("baseline", 20), ("LSP", 28)):
-            near = dict.fromkeys(("trustworthiness", "continuity", "knn_overlap"), 0.9)
-            result(
-                out,
-                preset,
-                variant,
-                seed,
-                attacks={"pgd": right + 2, "fast": right + seed},
-                curve=[entry("", right - 4 * step, 0.1 * step) for step in (1, 2, 3)],
-                preservation={"k": 10, "n": 40, "clean": near, "adversarial": near, "kept": 0.5 + seed / 10},
-            )
-
-
-def test_the_same_results_give_the_same_bytes(study):
-    pytest.importorskip("vl_convert")
-    preset, out = study()
-    plotted(preset, out)
-    before = {path: path.read_bytes() for path in (write_report(out), *sorted((out / "plots").iterdir()))}
-    assert [path.name for path in before] == ["README.md", "mine-1-digits.svg", "mine-neighbours.svg"]
-    write_report(out)
-    assert before == {path: path.read_bytes() for path in (out / "README.md", *sorted((out / "plots").iterdir()))}
-
-
-def test_plots_say_what_they_show(study):
-    pytest.importorskip("vl_convert")
-    preset, out = study()
-    plotted(preset, out)
-    text = write_report(out).read_text()
-    for name in re.findall(r"\((plots/[^)]+)\)", text):
-        assert (out / name).is_file()
-    curves, scatter = ((out / "plots" / f"mine-{name}.svg").read_text() for name in ("1-digits", "neighbours"))
-    assert "Lines: PGD-20 on 40 test images, mean of 3 seeds" in curves
-    assert "Points: fast ensemble on 40 test images, mean of 3 seeds" in curves
-    assert "Grey: eps, the radius of the row." in curves
-    assert "pgd-at, eps 51/255 (0.200)" in curves
-    assert "trained at" not in curves
-    assert "digits, pgd-at" in scatter
-    assert "fast ensemble, n = 40" in scatter
-    for svg in (curves, scatter):
-        assert "#D0702F" in svg
-        assert "#3D8BD4" in svg
-        assert 'fill="white"' in svg
-        assert not re.findall(r"(?:href|src)=|url\(http|@import", svg)
-
-
-def test_the_scatter_shows_what_most_runs_share(study):
-    """AutoAttack of one run of six is not it; ranks of kept 1 1 2 2 3 3, of accuracy 1 4 2 5 3 6."""
-    pytest.importorskip("vl_convert")
-    preset, out = study(PRESET.replace('["pgd-at"]', '["pgd-at", "trades"]'))
-    plotted(preset, out)
-    path = result(out, preset, "LSP", 0, attacks={"pgd": 30, "fast": 28, "autoattack": 27}, preservation={**NEAR})
-    write_report(out)
-    scatter = (out / "plots" / "mine-neighbours.svg").read_text()
-    assert "fast ensemble, n = 40" in scatter
-    assert "AutoAttack" not in scatter
-    assert "Spearman +0.48, 6 runs" in scatter
-    assert "digits, trades" not in scatter
-    moved = json.loads(path.read_text())
-    other = next(run for run in preset.runs() if run.objective == "trades")
-    (out / "mine" / f"{other.id}.json").write_text(json.dumps(moved))
-    write_report(out)
-    scatter = (out / "plots" / "mine-neighbours.svg").read_text()
-    assert "digits, trades" in scatter
-    assert "AutoAttack, n = 40" in scatter
-    assert ">1 run<" in scatter
-
-
-def test_spearman_by_hand():
-    """Ranks 1 to 5 and 2, 1, 4, 3, 5: differences squared 1 + 1 + 1 + 1 + 0, 1 - 6 * 4 / (5 * 24) = 0.8."""
-    kept, accuracy = (1, 2, 3, 4, 5), (0.2, 0.1, 0.4, 0.3, 0.9)
-    points = [{"kept": one, "accuracy": other} for one, other in zip(kept, accuracy, strict=True)]
-    assert correlation(points) == pytest.approx(0.8)
-    assert correlation(points[:4]) is None
-    assert correlation([{**point, "kept": 1} for point in points]) is None
-
-
-def test_a_large_grid_that_is_not_the_first_is_not_drawn(study):
-    pytest.importorskip("vl_convert")
-    many = "".join(f'"weight {weight}" = {{ lsp = {{ weight = {weight}.0 }} }}\n' for weight in range(3))
-    second = PRESET[PRESET.index("[[grid]]") :].replace("Main", "Ablation") + many
-    preset, out = study(PRESET + second)
-    plotted(preset, out)
-    text = write_report(out).read_text()
-    assert text.count("accuracy against eps") == 1
-    assert text.count("#### digits, pgd-at") == 2
-
-
-def test_plots_of_a_grid_that_is_gone_are_removed_and_no_others(study):
-    pytest.importorskip("vl_convert")
-    preset, out = study()
-    plotted(preset, out)
-    write_report(out)
-    (out / "plots" / "mine-own.svg").write_text("drawn by hand")
-    for path in (out / "mine").glob("*.json"):
-        path.write_text(json.dumps({**json.loads(path.read_text()), "directions": None, "preservation": None}))
-    write_report(out)
-    assert sorted(path.name for path in (out / "plots").iterdir()) == ["mine-1-digits.svg", "mine-own.svg"]
-
-
-def test_plots_that_cannot_be_drawn_again_stay(study, monkeypatch):
-    pytest.importorskip("vl_convert")
-    preset, out = study()
-    plotted(preset, out)
-    write_report(out)
-    monkeypatch.setattr("lsp_core.study.page.canvas.find_spec", lambda name: None)
-    write_report(out)
-    assert sorted(path.name for path in (out / "plots").iterdir()) == ["mine-1-digits.svg", "mine-neighbours.svg"]
-
-
-def test_without_altair_the_page_says_so(study, no_plots):
-    preset, out = study()
-    plotted(preset, out)
-    text = write_report(out).read_text()
-    assert NO_PLOTS in text
-    assert "![" not in text
-    assert not (out / "plots").exists()
-
-
-# --- Parts ---
-
-
-def test_a_spread():
-    assert Spread((1.0, 2.0, 4.0)).mean == pytest.approx(7 / 3)
-    assert Spread((1.0, 2.0, 4.0)).sd == pytest.approx(1.527525)  # with n - 1
-    assert Spread((1.0,)).sd is None
+        for variant in ("LSP", "baseline"):
+            for objective in ("standard", "trades"):
+                result(out, preset, variant, seed, objective=objective, attacks={"pgd": 30})
+    page = write_report(out)
+    headings = re.findall("#### (.*), eps", page.read_text())
+    assert headings == ["digits, trades", "digits, standard"]
+    assert list(rows(page)) == ["baseline", "LSP"]
 
 
 def test_the_strongest_attack_comes_first():
     names = ["noise", "pgd", "fast", "apgd", "autoattack", "fgsm"]
-    assert strongest_first(names) == ["autoattack", "fast", "apgd", "pgd", "noise", "fgsm"]
-
-
-def test_the_tables_keep_the_order_of_the_grid(study):
-    preset, out = study(PRESET.replace('["pgd-at"]', '["trades", "standard"]'))
-    for run in preset.runs():
-        path = out / "mine" / f"{run.id}.json"
-        path.write_text(json.dumps({"schema": "lsp-lab/run/1", "config": {"eps": 0.1}, "machine": {}}))
-    found = tables(preset.grids[0], read_outcomes(out / "mine", preset))
-    assert [table.objective for table in found] == ["trades", "standard"]
-    assert [row.variant for row in found[0].rows] == ["baseline", "LSP"]
-    assert [list(row.outcomes) for row in found[0].rows] == [[0, 1, 2]] * 2
-
-
-def test_colours_are_those_of_the_app():
-    charts = pytest.importorskip("app.figures.curves")
-    assert colours(["weight 0", "LSP", "baseline", "b"]) == [OTHERS[0], charts.LSP, charts.BASELINE, OTHERS[1]]
+    assert strongest_first(names) == ["autoattack", "fast", "apgd", "pgd", "fgsm", "noise"]
 
 
 def test_runs_that_stand_above_are_not_told_of_twice(study, no_plots):
@@ -791,9 +463,7 @@ def test_runs_that_stand_above_are_not_told_of_twice(study, no_plots):
     )
     preset, out = study(PRESET + more)
     for variant in ("baseline", "LSP"):
-        near = dict.fromkeys(("trustworthiness", "continuity", "knn_overlap"), 0.9)
-        kept = {"k": 10, "n": 40, "clean": near, "adversarial": near, "kept": 0.5}
-        result(out, preset, variant, 0, attacks={"pgd": 30, "fast": 20, "autoattack": 19}, preservation=kept)
+        result(out, preset, variant, 0, attacks={"pgd": 30, "fast": 20, "autoattack": 19}, preservation=NEAR)
     page = write_report(out).read_text()
     assert page.count("| variant | seeds | n | clean | ") == 2
     assert page.count("Neighbourhoods in the embedding") == 1

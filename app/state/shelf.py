@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.state.audits import SUFFIX, Audited, AuditError, read_audit
+from app.state.shipped import shipped
 from lsp_core import Card
 from lsp_core.evaluation.records import RecordError, read_records
 from lsp_core.store.checkpoint import list_checkpoints
@@ -19,8 +20,8 @@ USUAL_EPS = 8 / 255
 
 
 def folder() -> Path:
-    """Return the folder of checkpoints: $LSP_CHECKPOINTS, else ``checkpoints`` beside the app."""
-    return Path(os.environ.get("LSP_CHECKPOINTS") or Path(__file__).parent.parent.parent / "checkpoints")
+    """Return the folder of checkpoints: $LSP_CHECKPOINTS, else the shipped one."""
+    return Path(os.environ.get("LSP_CHECKPOINTS") or shipped("checkpoints", "checkpoints"))
 
 
 def catalogue() -> tuple[dict[str, Card], dict[str, str]]:

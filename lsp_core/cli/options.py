@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from lsp_core.data import ImageDataset, load_dataset
+from lsp_core.device import pick_device
 from lsp_core.store.checkpoint import Card, load_checkpoint
 from lsp_core.types import Classifier
 
@@ -75,19 +76,6 @@ def trained_eps(card: Card, norm: str) -> float:
 def names(table: Iterable[str]) -> str:
     """Return the names in a table, for a help text."""
     return ", ".join(table)
-
-
-def pick_device(name: str) -> str:
-    """Turn "auto" into "cuda" or "cpu".
-
-    Raises:
-        ValueError: if the device is unknown or not there.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"unknown device {name!r}: choose auto, cpu or cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch finds no GPU here: choose cpu or auto.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def check_fit(card: Card, data: ImageDataset) -> None:

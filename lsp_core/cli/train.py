@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names
 from lsp_core.data import DATASETS, load_dataset
+from lsp_core.device import pick_device
 from lsp_core.lsp.lsp import VICINITIES
 from lsp_core.lsp.terms import TERMS
 from lsp_core.models import MODELS

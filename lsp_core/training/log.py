@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsp_core.attacks import PGD
-from lsp_core.store.checkpoint import Card
+from lsp_core.store.card import Card
 from lsp_core.store.provenance import today, versions
 from lsp_core.training.partition import Partition
 from lsp_core.training.recipes import TrainConfig

@@ -163,7 +163,7 @@ def test_the_worst_case_is_taken_per_example(trained, digits_test):
     assert not (result.robust_correct & ~alone[1]).any()
     assert not (result.robust_correct & ~alone[2]).any()
     assert result.robust_accuracy <= min(float(part.float().mean()) for part in alone[1:])
-    assert result.to_record()["fooled_by"] == [
+    assert result.entry().to_record()["fooled_by"] == [
         {"label": name, "fooled": int((result.fooled_by == place).sum())}
         for place, name in enumerate(["Noise-10", "FGSM", "PGD-10 random_start False"])
     ]
@@ -267,7 +267,7 @@ def test_a_state_of_something_else_is_not_used(trained, digits_test, tmp_path, c
 def test_the_record_is_json_with_every_setting():
     net = TinyNet().eval()
     result = evaluate(net, *random_batch(net), PGD(8 / 255, steps=3, restarts=2, norm="L2"))
-    record = json.loads(json.dumps(result.to_record()))
+    record = json.loads(json.dumps(result.entry().to_record()))
     assert (record["attack"], record["norm"], record["eps"], record["n"]) == ("PGD", "L2", 8 / 255, 24)
     assert record["settings"]["steps"] == 3
     assert record["settings"]["restarts"] == 2

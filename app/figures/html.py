@@ -20,12 +20,12 @@ _TEMPLATES.filters["eps"] = show_eps
 _TEMPLATES.filters["percent"] = "{:.1%}".format
 
 
-def render(name: str, **values: Any) -> str:
-    """Fill the template ``NAME.html``.
+def render(template: str, **values: Any) -> str:
+    """Fill a template, of whose file name ``.html`` is left out.
 
     Draw what comes back with ``st.html``, not with ``st.markdown``: a blank line in a value would end the HTML there.
 
     Raises:
         UndefinedError: if a value is missing.
     """
-    return _TEMPLATES.get_template(f"{name}.html").render(**values)
+    return _TEMPLATES.get_template(f"{template}.html").render(**values)

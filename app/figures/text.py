@@ -6,9 +6,9 @@ import re
 
 
 def plain(text: str) -> str:
-    """Write a text on one line, so that Markdown takes none of its characters for markup.
+    r"""Write a text on one line, so that Markdown takes none of its characters for markup.
 
     >>> print(plain("a_b *c*"))
-    a\\_b \\*c\\*
+    a\_b \*c\*
     """
     return re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(text.split()))

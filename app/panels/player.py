@@ -78,7 +78,8 @@ def _lane(model: LoadedModel, trace: Trace, name: str, factor: int, first: int) 
 
 def _short(probabilities: Tensor) -> list[Any]:
     # Below 1, so that the browser never writes 100 %; six digits, so that rounding makes no ties for the first place.
-    return np.minimum(np.round(probabilities.double().numpy(), 6), 0.999999).tolist()
+    shortened: list[Any] = np.minimum(np.round(probabilities.double().numpy(), 6), 0.999999).tolist()
+    return shortened
 
 
 def _largest_change(job: Job) -> float:

@@ -6,7 +6,6 @@ import math
 
 import streamlit as st
 
-from app.state.shelf import trained_eps
 from lsp_core import Card
 from lsp_core.attacks import PGD
 from lsp_core.attacks.norms import NORMS
@@ -19,11 +18,10 @@ DEFAULT_STEPS, MOST_STEPS = 20, 200
 
 def default_attack(card: Card, norm: str = "Linf") -> PGD:
     """Return the attack that a data set's page opens with: the radius its first model is measured at."""
-    linf = trained_eps(card)
-    eps = (
-        linf if norm == "Linf" else min(L2_RADII, key=lambda radius: abs(radius - linf * math.sqrt(math.prod(card.image_shape)) / 2))
-    )
-    return PGD(eps, steps=DEFAULT_STEPS, norm="Linf" if norm == "Linf" else "L2", early_stop=False)
+    if norm == "Linf":
+        return PGD(card.eps, steps=DEFAULT_STEPS, early_stop=False)
+    like = card.eps * math.sqrt(math.prod(card.image_shape)) / 2  # half of what the Linf ball reaches in L2
+    return PGD(min(L2_RADII, key=lambda radius: abs(radius - like)), steps=DEFAULT_STEPS, norm="L2", early_stop=False)
 
 
 def choose_attack(card: Card) -> PGD:

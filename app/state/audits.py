@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lsp_core.audit import Check, Report
-from lsp_core.audit.report import SCHEMA
+from lsp_core.audit.report import SCHEMA, Status
 from lsp_core.types import Record
 
 SUFFIX = ".audit.json"
-STATUSES = ("pass", "warn", "fail")
+STATUSES: tuple[Status, ...] = ("pass", "warn", "fail")
 FIELDS = ("n", "seed", "eps", "norm", "form", "batch_size", "seconds")
 
 

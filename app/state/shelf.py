@@ -9,14 +9,12 @@ import streamlit as st
 
 from app.state.audits import SUFFIX, Audited, AuditError, read_audit
 from app.state.shipped import shipped
-from lsp_core import Card
+from lsp_core import Card, CheckpointError
+from lsp_core.evaluation.entry import Entry
 from lsp_core.evaluation.records import Evaluations
-from lsp_core.store.checkpoint import list_checkpoints
+from lsp_core.store.checkpoint import checkpoint_weights, list_checkpoints
 from lsp_core.store.files import sha256
 from lsp_core.store.schema import SchemaError, read
-from lsp_core.store.weights import weights_sha256
-from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.types import Record
 
 
 def folder() -> Path:
@@ -44,27 +42,19 @@ def modified(path: Path) -> int:
 
 @st.cache_data(show_spinner=False, max_entries=4)
 def _catalogue(place: str, states: tuple[tuple[str, int], ...]) -> tuple[dict[str, Card], dict[str, str]]:
-    cards, problems = list_checkpoints(place)
-    for name, card in list(cards.items()):
-        if not _is_drawable(card):
-            del cards[name]
-            problems[name] = (
-                f"{Path(place) / name}.safetensors has a card that cannot be shown: values are missing or odd."
-            )
-    return cards, problems
+    return list_checkpoints(place)
 
 
-def _is_drawable(card: Card) -> bool:
-    """Whether the pages know what a card speaks of."""
-    return card.objective in OBJECTIVES
+@st.cache_data(show_spinner=False, max_entries=256)
+def _weights(path: str, written: int) -> str:
+    """Return which weights a checkpoint holds; "" if it is damaged, which the catalogue says."""
+    try:
+        return checkpoint_weights(path)
+    except CheckpointError:
+        return ""
 
 
-def trained_eps(card: Card) -> float:
-    """Return the radius a checkpoint was trained for and is opened at."""
-    return card.eps
-
-
-def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
+def evaluations() -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
     """Return the evaluations beside the checkpoints by name, and a sentence for each file that holds none."""
     states = tuple(state for state in _states("*.json") if not state[0].endswith(SUFFIX))
     return _evaluations(str(folder()), states, _states("*.safetensors"))
@@ -73,18 +63,21 @@ def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
 @st.cache_data(show_spinner=False, max_entries=4)
 def _evaluations(
     place: str, states: tuple[tuple[str, int], ...], weights_states: tuple[tuple[str, int], ...]
-) -> tuple[dict[str, list[Record]], list[str]]:
-    found: dict[str, list[Record]] = {}
+) -> tuple[dict[str, tuple[Entry, ...]], list[str]]:
+    found: dict[str, tuple[Entry, ...]] = {}
     problems = []
     for name, _ in states:
+        path = Path(place) / name
+        weights = path.with_suffix(".safetensors")
         try:
-            kept, weights = read(Evaluations, Path(place) / name), (Path(place) / name).with_suffix(".safetensors")
-            if weights.is_file() and kept.weights != weights_sha256(weights):
-                problems.append(f"{name} was measured on other weights than {weights.name} holds: evaluate it again.")
-                continue
-            found[Path(name).stem] = [entry.to_record() for entry in kept.evaluations]
+            kept = read(Evaluations, path)
         except SchemaError as error:
             problems.append(str(error))
+            continue
+        if weights.is_file() and kept.weights != _weights(str(weights), modified(weights)):
+            problems.append(f"{name} was measured on other weights than {weights.name} holds: evaluate it again.")
+            continue
+        found[path.stem] = kept.evaluations
     return found, problems
 
 

@@ -74,9 +74,7 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
     return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked
 
 
-def stand_in(
-    cards: dict[str, Card], former: tuple[LoadedModel, LoadedModel] | None
-) -> tuple[LoadedModel, LoadedModel]:
+def stand_in(cards: dict[str, Card], former: tuple[LoadedModel, LoadedModel] | None) -> tuple[LoadedModel, LoadedModel]:
     """Return what is shown in place of a pair that cannot be: the one before it, else the digits twins.
 
     The digits need no data set beside the project. Without them the page ends here.

@@ -135,5 +135,5 @@ def _accuracies(probe: Probe) -> Record:
         "clean_interval": list(wilson_interval(clean, probe.n)),
         "robust_accuracy": robust / probe.n,
         "robust_interval": list(wilson_interval(robust, probe.n)),
-        "attacks": list(probe.white_box()),
+        "attacks": [*probe.white_box(), *probe.strong()],
     }

@@ -12,6 +12,7 @@ from lsp_core.attacks.norms import NORMS
 from lsp_core.audit.chance import judge, limit
 from lsp_core.audit.probe import LeftOut, Probe
 from lsp_core.audit.report import Finding
+from lsp_core.types import Attack
 
 FOUND = 0.002  # the share that AutoAttack's own check allows Square to add
 UNSTABLE = 0.1
@@ -20,7 +21,7 @@ UNSTABLE = 0.1
 def black_box(probe: Probe) -> Finding:
     """Square, which asks for outputs only, must not fool what all white-box attacks together left standing."""
     left, queries = probe.best(), probe.plan.queries
-    found = probe.found_among(left, Square(probe.eps, queries, probe.norm, seed=probe.seed))
+    found = _found(probe, left, Square(probe.eps, queries, probe.norm, seed=probe.seed))
     return Finding(
         judge(found, probe.n, FOUND),
         f"{int(left.sum())} images survive every white-box attack; {queries} queries of Square fool {found} of them.",
@@ -39,7 +40,7 @@ def transfer(probe: Probe) -> Finding:
         raise LeftOut("no twin was given to craft on")
     left = probe.best()
     craft = PGD(probe.eps, None, probe.plan.steps, probe.norm, early_stop=False, seed=probe.seed)
-    found = probe.found_among(left, Transfer(craft, probe.twin))
+    found = _found(probe, left, Transfer(craft, probe.twin))
     return Finding(
         judge(found, probe.n, FOUND),
         f"{int(left.sum())} images survive every white-box attack; PGD-{probe.plan.steps} on the twin fools {found} of "
@@ -47,6 +48,10 @@ def transfer(probe: Probe) -> Finding:
         f"what it adds is {limit(100 * FOUND)}",
         {"survivors": int(left.sum()), "found": found},
     )
+
+
+def _found(probe: Probe, left: Tensor, attack: Attack) -> int:
+    return int((left & ~probe.left_of(left, attack)).sum())
 
 
 def random_noise(probe: Probe) -> Finding:

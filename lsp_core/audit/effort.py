@@ -10,24 +10,39 @@ from lsp_core.audit.probe import Probe
 from lsp_core.audit.report import Finding
 
 LAST_STEPS, STILL_MOVING = 10, 0.05
+CONVERGED = 0.03  # the share that the strong runs may add
 SLIPPED = 0.05
 MASKED = 0.05
 
 
 def convergence(probe: Probe) -> Finding:
-    """The long run must have arrived: neither accuracy nor the loss of the survivors moves at its end."""
+    """The ordinary runs must have arrived: more steps, and far stronger attacks on what they left, gain little.
+
+    The long run tells whether accuracy and the survivors' loss stand still at its end. That an attack has stopped does
+    not say that it is at the top, so the strong attacks, which start elsewhere and run longer, go on from there.
+    """
     run, marks = probe.run(probe.long()), probe.plan.marks
     counts = [run.after(steps) for steps in marks]
     fall = counts[-2] - counts[-1]
     moving = still_moving(run.margins[:, ~run.fooled.any(0)])
-    status = worst(judge(fall, probe.n, 0.01), "warn" if moving > STILL_MOVING else "pass")
+    ordinary, best = int(probe.surviving(probe.white_box()).sum()), int(probe.best().sum())
+    added = judge(ordinary - best, probe.n, CONVERGED)
+    status = worst(judge(fall, probe.n, 0.01), "warn" if moving > STILL_MOVING else "pass", added)
     read = ", ".join(f"{count / probe.n:.1%} after {steps}" for count, steps in zip(counts, marks, strict=True))
+    found = "The ordinary runs" if added == "pass" else "This is not converged: the ordinary runs"
     return Finding(
         status,
-        f"Accuracy is {read} steps; the last {LAST_STEPS} bring the survivors' loss {moving:.1%} of its whole way.",
-        f"the last doubling of the steps gains {limit(1)}; or the loss still covers more than {STILL_MOVING:.0%} of "
-        f"its way in the last {LAST_STEPS} steps",
-        {"steps": list(marks), "accuracy": [count / probe.n for count in counts], "still_moving": moving},
+        f"{found} together leave {ordinary / probe.n:.1%}, the strong ones after them {best / probe.n:.1%}. In the long run accuracy is {read} steps; the last {LAST_STEPS} "
+        f"bring the survivors' loss {moving:.1%} of its whole way.",
+        f"the strong runs add {limit(100 * CONVERGED)}; the last doubling of the steps gains {limit(1)}; or the loss "
+        f"still covers more than {STILL_MOVING:.0%} of its way in the last {LAST_STEPS} steps",
+        {
+            "steps": list(marks),
+            "accuracy": [count / probe.n for count in counts],
+            "still_moving": moving,
+            "ordinary": ordinary / probe.n,
+            "strong": best / probe.n,
+        },
     )
 
 

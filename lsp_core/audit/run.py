@@ -32,6 +32,11 @@ class Run:
         """The number of images that are still right."""
         return int(self.survived.sum())
 
+    @property
+    def unbroken(self) -> Tensor:
+        """Which images (M,) were right at every iterate, and are in the end."""
+        return self.survived & ~self.fooled.any(0)
+
     def within(self, restarts: int) -> int:
         """Return how many images the first ``restarts`` restarts left right at every iterate."""
         return int((~self.fooled[self.restarts < restarts].any(0)).sum())

@@ -10,8 +10,6 @@ import typer
 from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
@@ -108,6 +106,9 @@ def write_images(folder: Path, stem: str, clean: Tensor, adversarial: Tensor, la
     The sheet has a column an image: before, after, and the difference at full strength around mid-grey. It is rounded
     to 256 levels, which a small attack may not survive.
     """
+    from torchvision.transforms.functional import to_pil_image  # here, for it loads torch's compiler: 1.5 s
+    from torchvision.utils import make_grid
+
     exact = folder / f"{stem}.attack.safetensors"
     tensors = {"clean": clean, "adversarial": adversarial, "labels": labels}
     with replacing(exact) as partial:

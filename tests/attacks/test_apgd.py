@@ -19,7 +19,7 @@ from lsp_core.evaluation import evaluate
 @pytest.fixture
 def from_the_image(monkeypatch):
     """No random start, so that a run can be worked out by hand, or repeated by a library."""
-    monkeypatch.setattr(APGD, "_start", lambda self, images, generator: torch.zeros_like(images))
+    monkeypatch.setattr(APGD, "_start", lambda self, images, draws, run: torch.zeros_like(images))
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_fooled_counts_even_where_the_loss_is_lower(from_the_image):
     assert after < before
     for start in (0.1, -0.1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(APGD, "_start", lambda self, images, generator, start=start: torch.full_like(images, start))
+            patch.setattr(APGD, "_start", lambda self, images, draws, run, start=start: torch.full_like(images, start))
             adversarial = APGD(0.1, steps=2)(model, images, labels)
         assert (model(adversarial).argmax(1) == 1).item() == (start > 0)
 

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from torch import nn
 
 import lsp_core
-from lsp_core.attacks import APGD, FGSM, PGD
+from lsp_core.attacks import APGD, FGSM, PGD, Square, Transfer, fast
 from lsp_core.audit import chance, controls, curves, detours, effort, outputs, rules
 from lsp_core.audit.plan import QUICK
 from lsp_core.audit.probe import LeftOut, Probe
@@ -225,6 +225,7 @@ class Fabricated(Probe):
         self.classes, self.batch_size, self.twin, self.tick, self.connected = 10, 64, None, lambda: None, True
         self.images, self.labels = torch.full((N, 1, 4, 4), 0.5), torch.zeros(N, dtype=torch.int64)
         self.told, self.default, self.runs, self.found = told, default or run_with(()), {}, 0
+        self._strongest = None
         self.logits = torch.randn(N, 10)
         for name, value in given.items():
             setattr(self, name, value)
@@ -232,8 +233,11 @@ class Fabricated(Probe):
     def run(self, attack):
         return next((run for test, run in self.told if test(attack)), self.default)
 
-    def found_among(self, rows, attack):
-        return self.found
+    def left_of(self, rows, attack):
+        left = rows & self.run(attack).survived
+        if isinstance(attack, Square | Transfer):
+            left[: self.found] = False
+        return left
 
 
 def is_loss(name):
@@ -294,6 +298,25 @@ def test_convergence():
     assert status(30, 35) == "warn"
     assert status(30, 40) == "fail"
     assert status(30, 30, torch.linspace(0, 1, 61)[:, None].expand(61, N)) == "warn"  # a sixth in the last 10 of 60
+
+
+@pytest.mark.parametrize(("added", "status"), [(3, "pass"), (7, "warn"), (12, "fail")])
+def test_a_line_up_that_stronger_attacks_beat_is_not_converged(added, status):
+    told = (lambda attack: attack == fast(0.1).attacks[-2], run_with(range(30 + added)))
+    finding = effort.convergence(Fabricated(told, default=long_run(30, 30)))
+    assert finding.status == status
+    assert ("not converged" in finding.evidence) == (status != "pass")
+    assert (finding.figures["ordinary"], finding.figures["strong"]) == (0.7, (70 - added) / 100)
+    assert "3 points" in finding.threshold
+
+
+def test_the_worst_case_is_that_of_the_fast_ensemble(digits_test):
+    model, x, y, eps = shipped("digits-cnn-fast-at", 64, digits_test)
+    report = lsp_core.audit(model, x, y, eps)
+    ensemble = lsp_core.evaluate(model, x, y, fast(eps, seed=0)).robust_accuracy
+    added = next(check.figures["found"] for check in report.checks if check.name == "black box") / 64
+    assert report.accuracies["robust_accuracy"] - added <= ensemble + 1 / 64
+    assert any(name.startswith("APGD-T-250") for name in report.accuracies["attacks"])
 
 
 def test_still_moving_by_hand():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import importlib
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -16,10 +14,10 @@ import typer
 import uvicorn
 from streamlit.web import bootstrap
 
+from app.preload import preload
 from app.state.shipped import settings
 
 MAIN = Path(__file__).parent / "main.py"
-PARTS = ("app.panels.table", "app.panels.gallery", "app.panels.settings", "captum.attr", "app.figures.chart", "pandas")
 
 
 def main(
@@ -30,16 +28,16 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Serve LSP Lab in the browser."""
-    if device != "auto":  # else torch need not be here yet
-        check_device(device)
+    check_device(device)
     os.environ["LSP_DEVICE"] = device
-    # Threads that spin while they wait make every neighbour slow; torch itself uses all cores.
+    # Threads that spin while they wait make every neighbour slow, a training beside the dashboard for one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     bootstrap.load_config_options({**settings(), "server.port": port, "server.address": host})
 
     @asynccontextmanager
     async def opened(_: st.App) -> AsyncIterator[None]:
-        print(f"LSP Lab: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}", flush=True)  # noqa: T201, S104
+        typer.echo(f"LSP Lab: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
+        # Only now: Streamlit's caches ask for the runtime where they are declared, and warn if it is not there.
         threading.Thread(target=preload, name="preload", daemon=True).start()
         yield
 
@@ -47,25 +45,16 @@ def main(
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws_per_message_deflate=False)
 
 
-def check_device(device: str) -> None:
+def check_device(name: str) -> None:
     """Refuse a device that is not here, in one sentence."""
+    if name == "auto":  # which is always there, so that torch need not be loaded yet
+        return
     from lsp_core.device import pick_device
 
     try:
-        pick_device(device)
+        pick_device(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-
-
-def preload() -> None:
-    """Load what the pages need, and use it once; whoever opens a page meanwhile waits for no more than is missing."""
-    for module in PARTS:
-        importlib.import_module(module)
-    from app.state.first import warm_up
-
-    warm_up()
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
 
 
 def serve() -> None:

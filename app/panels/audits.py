@@ -8,8 +8,8 @@ import streamlit as st
 
 from app.figures.html import render
 from app.panels.checklist import checklist
-from app.state.audits import Audited
 from lsp_core import Card
+from lsp_core.audit import Audited
 
 
 def draw_audits(names: Sequence[str], cards: Mapping[str, Card], audited: Mapping[str, Audited]) -> None:

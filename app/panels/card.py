@@ -10,9 +10,9 @@ from app.figures.html import render
 from app.figures.naming import role_of, short_name
 from app.figures.text import plain
 from app.panels.checklist import checklist
-from app.state.audits import Audited
 from lsp_core import Card
 from lsp_core.attacks.table import EVIDENCE, rank
+from lsp_core.audit import Audited
 from lsp_core.evaluation.entry import Entry
 from lsp_core.radius import show_eps
 

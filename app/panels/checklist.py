@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.state.audits import STATUSES, Audited
-from lsp_core.audit import Check
+from lsp_core.audit import Audited, Check
+from lsp_core.audit.report import STATUSES
 from lsp_core.radius import show_eps
 
 SIGNS = {"pass": "✓", "warn": "!", "fail": "✕"}
@@ -13,24 +13,23 @@ MOST_FIGURES = 8  # of one list
 
 
 def checklist(audited: Audited | None) -> dict[str, Any] | None:
-    """Return what the template ``audit`` draws of an audit: the worst first; None for none."""
+    """Return what the template ``audit`` draws of an audit: the gravest first; None for none."""
     if audited is None:
         return None
-    report = audited.report
-    ordered = sorted(report.checks, key=lambda check: -STATUSES.index(check.status))
-    low, high = report.accuracies["robust_interval"]
-    counts = {status: len(report.named(status)) for status in STATUSES}
+    ordered = sorted(audited.checks, key=lambda check: -STATUSES.index(check.status))
+    low, high = audited.robust_interval
     return {
-        "chips": [{"status": status, "sign": SIGNS[status], "count": count} for status, count in counts.items()],
-        "verdict": report.verdict[:1].upper() + report.verdict[1:].removesuffix("."),
+        "chips": [
+            {"status": status, "sign": SIGNS[status], "count": len(audited.named(status))} for status in STATUSES
+        ],
+        "verdict": audited.verdict[:1].upper() + audited.verdict[1:].removesuffix("."),
         "about": (
-            f"{report.form} form on {report.n} test images of {audited.dataset}, {report.norm} {show_eps(report.eps)}, "
-            f"seed {report.seed}{f', {audited.date}' if audited.date else ''}. Clean "
-            f"{report.accuracies['clean_accuracy']:.1%}, worst case of all its white-box runs "
-            f"{report.accuracies['robust_accuracy']:.1%} ({low:.1%} to {high:.1%})."
+            f"{audited.form} form on {audited.n} test images of {audited.dataset}, {audited.norm} "
+            f"{show_eps(audited.eps)}, seed {audited.seed}, {audited.date}. Clean {audited.clean_accuracy:.1%}, worst "
+            f"case of all its white-box runs {audited.robust_accuracy:.1%} ({low:.1%} to {high:.1%})."
         ),
         "checks": [_item(check) for check in ordered],
-        "left_out": "; ".join(f"{name} ({reason})" for name, reason in report.left_out),
+        "left_out": "; ".join(f"{name} ({reason})" for name, reason in audited.left_out.items()),
     }
 
 

@@ -13,7 +13,7 @@ from app.figures.naming import referee_name
 from app.figures.protocol import beneath, the_rule
 from app.figures.referee import Ladder, Rung
 from app.panels.checklist import checklist
-from app.state.audits import Audited
+from lsp_core.audit import Audited
 
 SIGNS = {"holds": "✓", "wrong": "!", "unsure": "?", None: "·"}
 TWINS = (("a", "baseline"), ("b", "LSP"))

@@ -179,7 +179,7 @@ def test_the_worst_case_is_taken_per_example(trained, digits_test):
     assert not alone[1][fell_to_fgsm].any()  # whoever is said to have fooled it does
     assert not (result.robust_correct & ~alone[1]).any()
     assert not (result.robust_correct & ~alone[2]).any()
-    assert result.robust_accuracy <= min(float(part.float().mean()) for part in alone[1:])
+    assert result.robust_accuracy <= min(part.double().mean().item() for part in alone[1:])
     assert result.entry().to_record()["fooled_by"] == [
         {"label": name, "fooled": int((result.fooled_by == place).sum())}
         for place, name in enumerate(["Noise-10", "FGSM", "PGD-10 random_start False"])

@@ -26,7 +26,7 @@ class Measured:
     @property
     def training(self) -> str:
         """Which of two twins it is."""
-        return "LSP" if self.card.lsp else "baseline"
+        return "baseline" if self.card.lsp is None else "LSP"
 
 
 def measured(evaluations: Mapping[str, Iterable[Entry]], cards: Mapping[str, Card]) -> list[Measured]:
@@ -79,5 +79,5 @@ def twins(found: Sequence[Measured]) -> list[tuple[str, str]]:
     return [
         (name, card.twin)
         for name, card in cards.items()
-        if not card.lsp and card.twin in cards and card.is_twin_of(cards[card.twin])
+        if card.lsp is None and card.twin in cards and card.is_twin_of(cards[card.twin])
     ]

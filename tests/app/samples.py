@@ -10,6 +10,7 @@ from app.state.models import LoadedModel
 from lsp_core import Card
 from lsp_core.attacks import PGD, fast
 from lsp_core.attacks.describe import label
+from lsp_core.audit import Audited, Check
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.explain.trace import Trace
@@ -96,3 +97,21 @@ def refereed(baseline=(100, 90, 88), lsp=(150, 140, 138), names=tuple(NAMES), of
 
 def found(evaluations, cards=CARDS):
     return measured(evaluations, cards)
+
+
+def audit(statuses=("pass", "warn", "pass"), **changes):
+    """An audit of three checks; ``changes`` replace whatever of it."""
+    names = ("outputs", "restarts", "known-answer controls")
+    figures = {"left": 3, "curve": [0.5] * 9}
+    checks = tuple(
+        Check(name, status, f"{name} showed it.", "more than 1 point", "Carlini et al. 2019", figures)
+        for name, status in zip(names, statuses, strict=True)
+    )
+    facts = {
+        **{"checks": checks, "left_out": {"loss surface": "a picture"}, "n": 64, "seed": 0, "eps": 0.1, "norm": "Linf"},
+        **{"form": "quick", "batch_size": 256, "clean_accuracy": 0.9, "clean_interval": (0.8, 0.95)},
+        **{"robust_accuracy": 0.5, "robust_interval": (0.4, 0.6), "attacks": ("PGD-20",), "seconds": 3.0},
+        **{"checkpoint": "toy", "weights": "f" * 64, "dataset": "toy", "split": "test", "device": "cpu"},
+        **{"versions": {}, "date": "2026-11-22"},
+    }
+    return Audited(**{**facts, **changes})

@@ -4,15 +4,18 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import streamlit as st
 import torch
 from conftest import TinyNet, toy_dataset
 
-from app.state import jobs
-from app.state.images import reference_rows
+import lsp_core
+from app.state import jobs, models
+from app.state.images import gallery_rows, reference_rows
 from app.state.jobs import Request, submit
 from app.state.models import LoadedModel
+from app.state.worked import gallery_outcome, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
 from lsp_core.data.registry import DATASETS
@@ -237,3 +240,65 @@ def test_the_worker_runs_without_gradients_on_parameters(pool):
     until(lambda: not job.active, "the end")
     assert all(value.grad is None for loaded in request.models for value in loaded.model.parameters())
     assert torch.is_grad_enabled() == before
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on a device that is not here: it can be worked with, but not looked at before it was brought back."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        found = super().__torch_function__(function, types, args, kwargs or {})
+        if function is torch.Tensor.cpu:
+            return found.as_subclass(torch.Tensor)
+        if function in (torch.Tensor.numpy, torch.Tensor.__array__):
+            raise TypeError("it is elsewhere")
+        return found
+
+
+class Far(Throttled):
+    """A model that takes only what was put where it lies."""
+
+    def features(self, images):
+        assert isinstance(images, Elsewhere), "an image was left behind"
+        return super().features(images)
+
+
+def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(pool, monkeypatch):
+    """The plumbing of a GPU, without one: every image is put where the model lies, every result is brought back."""
+    monkeypatch.setattr(LoadedModel, "put", lambda self, tensor: tensor.as_subclass(Elsewhere))
+    request = make_request(Far(), Far(), steps=3)
+    job = submit(request, pool)
+    until(lambda: not job.active, "the end")
+    assert (job.state, job.problem) == ("done", "")
+    for lane in job.lanes:
+        near = lane.neighborhood
+        shown = [*vars(lane.trace).values(), *near.before, *near.after]
+        assert [type(value) for value in shown if isinstance(value, torch.Tensor)] == [torch.Tensor] * 8
+    model = request.models[0]
+    images = torch.stack([request.image, request.image])
+    assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray
+    assert len(gallery_outcome(model, request.attack)) == len(gallery_rows("toy"))
+
+
+def test_a_model_is_loaded_onto_the_device_that_is_asked_for(monkeypatch, trained_path):
+    asked = []
+
+    def load_checkpoint(path, device):
+        asked.append(device)
+        return lsp_core.load_checkpoint(path)
+
+    monkeypatch.setattr(models, "load_checkpoint", load_checkpoint)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LSP_CHECKPOINTS", str(trained_path.parent))
+    for wanted, device in ((None, "cuda"), ("auto", "cuda"), ("cpu", "cpu")):
+        monkeypatch.delenv("LSP_DEVICE", raising=False)
+        if wanted:
+            monkeypatch.setenv("LSP_DEVICE", wanted)
+        st.cache_resource.clear()
+        loaded = models.load(trained_path.stem)
+        assert asked.pop() == device
+        assert loaded.put(torch.zeros(2)).device == loaded.model.head.weight.device
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("LSP_DEVICE", "cuda")
+    with pytest.raises(ValueError, match="torch finds no GPU here"):
+        models.load(trained_path.stem)

@@ -68,7 +68,7 @@ def test_a_ladder_says_what_the_referee_takes_beyond_the_quick_attack():
     low, high = (100 * bound for bound in paired_interval(kept(100), kept(88)))
     assert ladder.ruling == "wrong"  # 6 points, though 44 % lies within PGD's own interval of 43.1 % to 56.9 %
     assert ladder.sentence.startswith(
-        f"PGD-20 is too kind to both: beyond it, AutoAttack takes 6.0 points ({low:.1f} to {high:.1f}) from the baseline"
+        f"PGD-20 is too kind to both: beyond it, AutoAttack takes 6.0 points ({low:.1f} to {high:.1f}) from the"
     )
 
 

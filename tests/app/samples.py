@@ -43,8 +43,8 @@ def make_card(name="toy-cnn-standard", **changes):
 CARDS = {name: make_card(name) for name in ("toy-cnn-standard", "toy-cnn-standard-lsp")}
 
 
-def make_job(traces, attack=None, state="done", cards=tuple(CARDS.values()), label=0):
-    models = tuple(LoadedModel(card.name, card.name, TinyNet(), card) for card in cards)
+def make_job(traces, attack=None, state="done", cards=None, label=0):
+    models = tuple(LoadedModel(card.name, card.name, TinyNet(), card) for card in cards or CARDS.values())
     request = Request(models, torch.zeros(1, 4, 4), label, "toy 0", attack or PGD(0.1, steps=2))
     lanes = tuple(Lane(model, trace) for model, trace in zip(models, traces, strict=True))
     return Job(request, lanes, state=state)

@@ -7,7 +7,7 @@ import hashlib
 import streamlit as st
 import torch
 
-from app.figures.text import plain
+from app.figures.text import sentence
 from app.state.images import Picture, decoded
 from lsp_core import Card
 from lsp_core.data.images import ImageError, fit_image
@@ -25,7 +25,7 @@ def uploaded_picture(card: Card) -> Picture | None:
     )
     problem, content = st.session_state.get("upload-problem"), st.session_state.get("own-image")
     if problem:
-        st.error(plain(problem))
+        st.error(sentence(problem))
     if content is None:
         if files and not problem:
             st.caption("An image of the gallery was chosen after this file; upload it again to see it.")

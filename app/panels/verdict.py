@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.figures.html import render
 from app.figures.outcome import tell_outcome
-from app.figures.text import plain
+from app.figures.text import sentence
 from app.panels.lanes import lane_names
 from app.state.jobs import Job, Lane
 
@@ -17,7 +17,7 @@ def draw_verdict(job: Job) -> None:
     """Draw one sentence per model, and before them what kept the attack from its end."""
     with st.container(key="verdict"):
         if job.state == "failed":
-            st.error(plain(job.problem))
+            st.error(sentence(job.problem))
         if job.state == "stopped":
             st.caption(
                 f"Stopped after {job.steps_done} of {2 * job.request.attack.steps} steps; what is there is shown."

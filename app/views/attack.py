@@ -7,7 +7,7 @@ import time
 
 import streamlit as st
 
-from app.figures.text import plain
+from app.figures.text import plain, sentence
 from app.panels.gallery import choose_picture
 from app.panels.pair import FIRST_CHOICE, choose_models, load_pair
 from app.panels.player import draw_player
@@ -32,7 +32,7 @@ def main() -> None:
             "There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`."
         )
         for problem in problems.values():
-            st.warning(plain(problem))
+            st.warning(sentence(problem))
         st.stop()
     with st.container(key="bench"):
         panel, stage = st.columns([1, 2.9], gap="large")
@@ -55,13 +55,13 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
         pair = load_pair(names)
         picture = choose_picture(pair, default_attack(pair[0].card))
     except DatasetError as error:
-        st.info(plain(str(error)))
+        st.info(sentence(str(error)))
         picture = None
         if st.session_state.get("own-image") is None:  # an upload needs no data set
             pair = stand_in(cards, None)
             picture = choose_picture(pair, default_attack(pair[0].card))
     except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
-        st.error(plain(str(error)))
+        st.error(sentence(str(error)))
         job: Job | None = st.session_state.get("job")
         pair = stand_in(cards, job.request.models if job else None)
         picture = choose_picture(pair, default_attack(pair[0].card))

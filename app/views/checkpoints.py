@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.figures.text import plain
+from app.figures.text import plain, sentence
 from app.panels.card import draw_card
 from app.state.shelf import audits, catalogue, evaluations, folder
 
@@ -16,7 +16,7 @@ def main() -> None:
     audited, complaints = audits()
     st.title("Checkpoints", anchor=False)
     for problem in [*problems.values(), *complaints]:
-        st.warning(plain(problem))
+        st.warning(sentence(problem))
     if not cards:
         st.info(
             f"There is none in {plain(folder().name)}/: `python -m lsp_core train digits --out checkpoints` makes one."

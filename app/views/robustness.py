@@ -13,7 +13,7 @@ from app.figures.naming import role_of
 from app.figures.protocol import protocol
 from app.figures.referee import ROLES, ladders
 from app.figures.rows import rows
-from app.figures.text import plain
+from app.figures.text import plain, sentence
 from app.panels.audits import draw_audits
 from app.panels.ladder import draw_ladders
 from app.state.shelf import audits, catalogue, evaluations
@@ -26,7 +26,7 @@ def main() -> None:
     records, problems = evaluations()
     audited, complaints = audits()
     for problem in [*problems, *complaints]:
-        st.warning(plain(problem))
+        st.warning(sentence(problem))
     found = measured({name: entries for name, entries in records.items() if name in cards}, cards)
     if not found:
         st.info(
@@ -44,8 +44,8 @@ def main() -> None:
     draw_audits([name for name in dict.fromkeys(one.checkpoint for one in whole) if name not in shown], cards, audited)
     st.subheader("Accuracy against the radius", anchor=False)
     chosen = choose_attack(whole)
-    for sentence in twin_sentences(chosen):
-        st.markdown(sentence)
+    for said in twin_sentences(chosen):
+        st.markdown(said)
     with st.container(key="curves"):
         st.altair_chart(accuracy_chart(largest(chosen)), width="stretch")
     st.caption(protocol(chosen, whole))

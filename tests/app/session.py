@@ -11,6 +11,7 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
+from app.figures.text import JOINER
 from app.state.images import gallery_rows
 from lsp_core import Card, save_checkpoint
 from lsp_core.models import build_model
@@ -89,8 +90,8 @@ def gallery(at):
 
 
 def texts(elements):
-    """What Markdown shows, roughly: without the backslashes that keep characters from being markup."""
-    return " ".join(element.value for element in elements).replace("\\", "")
+    """What Markdown shows, roughly: without what keeps characters from being markup."""
+    return " ".join(element.value for element in elements).replace("\\", "").replace(JOINER, "")
 
 
 def save_card(folder, name, dataset, shape=(1, 8, 8), classes=10, **facts):

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from lsp_core import Card, save_checkpoint
-from lsp_core.audit import Check, Report
+from lsp_core.audit import Audited, Check, Report
 from lsp_core.models import build_model
-from lsp_core.store.files import sha256, write_json
+from lsp_core.store.checkpoint import checkpoint_weights
 
 from .visit import Visit
 
@@ -61,10 +61,15 @@ def save_audit(folder, name):
         Check(check, status, f"What {check} showed.", "more than 1 point", "Carlini et al. 2019", {"survivors": 3})
         for check, status in (("outputs", "pass"), ("restarts", "warn"), ("known-answer controls", "pass"))
     )
-    accuracies = {"clean_accuracy": 0.98, "robust_accuracy": 0.2, "robust_interval": [0.15, 0.3]}
-    report = Report(checks, (), 128, 0, 32 / 255, "Linf", "quick", 256, accuracies, 60.0)
-    about = {"checkpoint": name, "sha256": sha256(folder / f"{name}.safetensors"), "dataset": "digits"}
-    write_json(folder / f"{name}.audit.json", {**report.to_record(), **about})
+    report = Report(
+        **{"checks": checks, "left_out": {}, "n": 128, "seed": 0, "eps": 32 / 255, "norm": "Linf", "form": "quick"},
+        **{"batch_size": 256, "clean_accuracy": 0.98, "clean_interval": (0.95, 1.0), "robust_accuracy": 0.2},
+        **{"robust_interval": (0.15, 0.3), "attacks": ("PGD-20",), "seconds": 60.0},
+    )
+    about = {"weights": checkpoint_weights(folder / f"{name}.safetensors"), "dataset": "digits", "split": "test"}
+    Audited.of(report, checkpoint=name, device="cpu", versions={}, date="2026-11-22", **about).write(
+        folder / f"{name}.audit.json"
+    )
 
 
 def save_random(folder, name, model, dataset, shape, classes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 import uvicorn
 from streamlit.web import bootstrap
 
-from app.preload import preload
+from app import preload
 from app.state.shipped import settings
 
 MAIN = Path(__file__).parent / "main.py"
@@ -38,7 +37,7 @@ def main(
     async def opened(_: st.App) -> AsyncIterator[None]:
         typer.echo(f"LSP Lab: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
         # Only now: Streamlit's caches ask for the runtime where they are declared, and warn if it is not there.
-        threading.Thread(target=preload, name="preload", daemon=True).start()
+        preload.start()
         yield
 
     app = st.App(MAIN, lifespan=opened)

@@ -1,4 +1,7 @@
-"""What a page would load or do for the first time, done before the first visitor comes."""
+"""What a page would load or do for the first time, done in a thread while the port is open already.
+
+Pages wait for its end: of two threads that import the same packages at once, one may find them half there.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,46 @@ import contextlib
 import gc
 import importlib
 import pkgutil
+import threading
 
 FAVOURITE = "digits-cnn-standard"
-LATE = ("pandas", "pyarrow")  # Streamlit loads them when it draws its first table
+LATE = ("captum.attr", "pandas", "pyarrow", "sklearn.datasets", "sklearn.model_selection")  # loaded where they are used
+_done = threading.Event()
+_done.set()  # there is nothing to wait for unless somebody starts it
 
 
-def preload() -> None:
-    """Load all that pages need and use it once; who opens a page meanwhile waits for no more than is missing."""
-    for package in ("app.panels", "app.figures"):
-        path = importlib.import_module(package).__path__
-        for module in pkgutil.iter_modules(path, f"{package}."):
-            importlib.import_module(module.name)
-    warm_up()
-    for name in LATE:
-        importlib.import_module(name)
+def start() -> None:
+    """Begin, and return at once."""
+    _done.clear()
+    threading.Thread(target=_preload, name="preload", daemon=True).start()
+
+
+def wait() -> None:
+    """Return when all is loaded."""
+    _done.wait()
+
+
+def waiting() -> bool:
+    """Whether there is something to wait for."""
+    return not _done.is_set()
+
+
+def _preload() -> None:
+    try:
+        for package in ("app.panels", "app.figures"):
+            path = importlib.import_module(package).__path__
+            for module in pkgutil.iter_modules(path, f"{package}."):
+                importlib.import_module(module.name)
+        for name in LATE:
+            importlib.import_module(name)
+        _warm_up()
+    finally:
+        _done.set()  # whatever is wrong, the page says it
     gc.collect()
     gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
 
 
-def warm_up() -> None:
+def _warm_up() -> None:
     """Attack a blank image with one checkpoint: torch, Captum and the data sets set much up at first use."""
     import torch
 

@@ -23,8 +23,8 @@ from lsp_core.store.checkpoint import checkpoint_weights
 
 empty = session.empty
 EVIL = (
-    "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] `c` "
-    "http://e.example www.e.example -> z"
+    "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] "
+    "`c` http://e.example www.e.example -> z"
 )
 TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|summary|ul"
 

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from lsp_core.attacks.contract import check_batch, check_logits, check_settings
 from lsp_core.audit.plan import FULL, QUICK
 from lsp_core.audit.probe import LeftOut, Probe
-from lsp_core.audit.report import Check, Report
+from lsp_core.audit.report import Audited, Check, Report
 from lsp_core.audit.rules import NOT_HERE, RULES, Rule
 from lsp_core.evaluation import predict
 from lsp_core.evaluation.intervals import wilson_interval
-from lsp_core.types import Norm, Record
+from lsp_core.types import Norm
 
 OnProgress = Callable[[int, int], None]
 
-__all__ = ["Check", "Report", "audit"]
+__all__ = ["Audited", "Check", "Report", "audit"]
 
 
 def audit(
@@ -59,24 +59,29 @@ def audit(
     probe = Probe(model, x, y, eps, norm, plan=plan, twin=twin, seed=seed, batch_size=batch_size, tick=reached.tick)
     if len(probe.labels) == 0:
         raise ValueError(f"model gets none of the {probe.n} images right, so there is nothing to attack.")
-    checks, left_out = [], list(NOT_HERE)
+    checks, left_out = [], dict(NOT_HERE)
     for rule in RULES:
         try:
             checks.append(_look(rule, probe, reached))
         except LeftOut as reason:
-            left_out.append((rule.name, str(reason)))
+            left_out[rule.name] = str(reason)
         reached.advance()
+    clean, robust = len(probe.labels), int(probe.best().sum())
     return Report(
-        tuple(checks),
-        tuple(left_out),
+        checks=tuple(checks),
+        left_out=left_out,
         n=probe.n,
         seed=seed,
         eps=eps,
         norm=norm,
         form=plan.name,
         batch_size=batch_size,
-        accuracies=_accuracies(probe),
-        seconds=time.perf_counter() - started,
+        clean_accuracy=clean / probe.n,
+        clean_interval=wilson_interval(clean, probe.n),
+        robust_accuracy=robust / probe.n,
+        robust_interval=wilson_interval(robust, probe.n),
+        attacks=(*probe.white_box(), *probe.strong()),
+        seconds=round(time.perf_counter() - started, 2),
     )
 
 
@@ -102,11 +107,11 @@ class _Reached:
 def _look(rule: Rule, probe: Probe, reached: _Reached) -> Check:
     try:
         found = rule.look(probe)
+        return Check(rule.name, found.status, found.evidence, found.threshold, rule.source, found.figures)
     except ValueError as error:  # such as logits that are finite at the images but not where an attack goes
         if reached.cancelled:
             raise
         return Check(rule.name, "fail", f"It could not be completed: {error}", "it must be possible", rule.source)
-    return Check(rule.name, found.status, found.evidence, found.threshold, rule.source, found.figures)
 
 
 def _check(
@@ -126,14 +131,3 @@ def _check(
             raise ValueError("twin is in training mode, so its outputs depend on the batch: call twin.eval() first.")
         if predict(twin, x[:1]).shape != (shape := predict(model, x[:1]).shape):
             raise ValueError(f"twin must return logits of shape {tuple(shape)} for one image, as the model does.")
-
-
-def _accuracies(probe: Probe) -> Record:
-    clean, robust = len(probe.labels), int(probe.best().sum())
-    return {
-        "clean_accuracy": clean / probe.n,
-        "clean_interval": list(wilson_interval(clean, probe.n)),
-        "robust_accuracy": robust / probe.n,
-        "robust_interval": list(wilson_interval(robust, probe.n)),
-        "attacks": [*probe.white_box(), *probe.strong()],
-    }

@@ -8,7 +8,7 @@ import math
 from lsp_core.attacks import PGD
 from lsp_core.audit.chance import at_least, judge, limit
 from lsp_core.audit.probe import Probe
-from lsp_core.audit.report import Finding, Status
+from lsp_core.audit.report import STATUSES, Finding, Status
 
 
 def grey_radius(probe: Probe) -> float:
@@ -90,4 +90,4 @@ def single_step(probe: Probe) -> Finding:
 
 def worst(*statuses: Status) -> Status:
     """Return the gravest of several statuses."""
-    return max(statuses, key=("pass", "warn", "fail").index)
+    return max(statuses, key=STATUSES.index)

@@ -32,8 +32,9 @@ def convergence(probe: Probe) -> Finding:
     found = "The ordinary runs" if added == "pass" else "This is not converged: the ordinary runs"
     return Finding(
         status,
-        f"{found} together leave {ordinary / probe.n:.1%}, the strong ones after them {best / probe.n:.1%}. In the long run accuracy is {read} steps; the last {LAST_STEPS} "
-        f"bring the survivors' loss {moving:.1%} of its whole way.",
+        f"{found} together leave {ordinary / probe.n:.1%}, the strong ones after them {best / probe.n:.1%}. In the "
+        f"long run accuracy is {read} steps; the last {LAST_STEPS} bring the survivors' loss {moving:.1%} of its "
+        "whole way.",
         f"the strong runs add {limit(100 * CONVERGED)}; the last doubling of the steps gains {limit(1)}; or the loss "
         f"still covers more than {STILL_MOVING:.0%} of its way in the last {LAST_STEPS} steps",
         {

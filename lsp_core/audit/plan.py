@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Plan:
     """How much of everything: the quick form is for two CPU cores and a small network, the full one for evidence."""
 
-    name: str
+    name: Literal["quick", "full"]
     steps: int  # of an ordinary PGD run
     marks: tuple[int, ...]  # steps of the long run at which the accuracy is read
     restarts: tuple[int, ...]

@@ -45,7 +45,7 @@ RULES = (
     Rule("sample size", outputs.sample_size, "Wilson 1927"),
     Rule(CONTROLS, controls.known_answers, "positive controls, after Croce and Hein 2020 and Pintor et al. 2022"),
 )
-NOT_HERE = (
-    ("loss surface", "a picture for people to look at, with no rule that tells pass from fail"),
-    ("best against last checkpoint", "it needs the log of the training, and this is given one model"),
-)
+NOT_HERE = {
+    "loss surface": "a picture for people to look at, with no rule that tells pass from fail",
+    "best against last checkpoint": "it needs the log of the training, and this is given one model",
+}

@@ -17,8 +17,11 @@ from lsp_core.attacks import APGD, FGSM, PGD, Square, Transfer, fast
 from lsp_core.audit import chance, controls, curves, detours, effort, outputs, rules
 from lsp_core.audit.plan import QUICK
 from lsp_core.audit.probe import LeftOut, Probe
-from lsp_core.audit.report import CLEAN, CONTROLS, Check, Report
+from lsp_core.audit.report import CLEAN, CONTROLS, Audited, Check, Report
 from lsp_core.audit.run import Run
+from lsp_core.evaluation.intervals import wilson_interval
+from lsp_core.store.schema import SchemaError, parse, read
+from lsp_core.store.weights import weights_sha256
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 
@@ -41,7 +44,7 @@ def test_honest_networks_come_out_clean(name, digits_test):
     assert report.verdict == CLEAN
     assert {check.name for check in report.checks} == {rule.name for rule in rules.RULES}
     assert all(check.evidence.endswith(".") and check.source and check.threshold for check in report.checks)
-    assert 0 < report.accuracies["robust_accuracy"] < report.accuracies["clean_accuracy"]
+    assert 0 < report.robust_accuracy < report.clean_accuracy
 
 
 MASKED = {
@@ -91,10 +94,9 @@ def test_the_record_is_json_and_says_how_to_repeat_it(tiny):
     model, x, y = tiny
     report = lsp_core.audit(model, x, y, 0.5, "L2", seed=4, batch_size=32)
     record = json.loads(json.dumps(report.to_record(), allow_nan=False))
-    assert record["schema"] == "lsp-lab/audit/1"
     assert (record["n"], record["seed"], record["eps"], record["norm"]) == (60, 4, 0.5, "L2")
     assert (record["form"], record["batch_size"]) == ("quick", 32)
-    assert {left["name"] for left in record["left_out"]} >= {"transfer", "loss surface"}
+    assert record["left_out"].keys() >= {"transfer", "loss surface"}
     assert set(record["checks"][0]) == {"name", "status", "evidence", "threshold", "source", "figures"}
     curve = next(check for check in record["checks"] if check["name"] == "eps curve")["figures"]["eps"]
     assert curve[-1] == pytest.approx(0.5 * math.sqrt(64))  # from any image to plain grey
@@ -171,7 +173,22 @@ def test_a_model_that_gets_nothing_right_is_refused(tiny):
 
 def report_of(**statuses):
     checks = tuple(Check(name.replace("_", " "), status, "It.", "", "") for name, status in statuses.items())
-    return Report(checks, (), 1, 0, 0.1, "Linf", "quick", 1, {}, 0.0)
+    return Report(
+        checks=checks,
+        left_out={},
+        n=8,
+        seed=0,
+        eps=0.1,
+        norm="Linf",
+        form="quick",
+        batch_size=1,
+        clean_accuracy=1.0,
+        clean_interval=wilson_interval(8, 8),
+        robust_accuracy=0.5,
+        robust_interval=wilson_interval(4, 8),
+        attacks=("FGSM",),
+        seconds=0.0,
+    )
 
 
 def test_the_verdict_names_what_was_found():
@@ -179,9 +196,70 @@ def test_the_verdict_names_what_was_found():
     assert report_of(a="fail", b="warn", c="pass", d="fail").verdict == (
         "signs of masking or of a weak attack: a, d (fail); b (warn)"
     )
-    invalid = replace(report_of(), checks=(Check(CONTROLS, "fail", "", "", ""), Check("a", "fail", "", "", "")))
+    invalid = replace(report_of(a="pass"), checks=(Check(CONTROLS, "fail", "", "", ""), Check("a", "fail", "", "", "")))
     assert invalid.verdict.startswith("evaluation invalid")
     assert all("robust" not in found.verdict for found in (report_of(a="pass"), report_of(a="fail"), invalid))
+
+
+# --- The file ---
+
+
+def audited(**changes):
+    about = {"checkpoint": "toy", "weights": 64 * "a", "dataset": "digits", "split": "test", "device": "cpu"}
+    found = Audited.of(report_of(a="pass", b="warn"), **about, versions={"torch": "2"}, date="2026-11-25")
+    return {**found.to_record(), **changes}
+
+
+def test_an_audit_is_read_as_it_was_written(tmp_path):
+    pytest.importorskip("pydantic", reason="pydantic is not installed: files are not checked.")
+    found = parse(Audited, json.dumps(audited()))
+    found.write(tmp_path / "toy.audit.json")
+    assert read(Audited, tmp_path / "toy.audit.json") == found
+    assert found.verdict == "signs of masking or of a weak attack: b (warn)"
+    assert parse(Audited, json.dumps(audited(verdict="this model is robust"))).verdict == found.verdict
+
+
+CHECK = {"name": "a", "status": "pass", "evidence": "It.", "threshold": "", "source": "", "figures": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"schema": "lsp-lab/audit/1"}, "its schema is 'lsp-lab/audit/1'"),
+        ({"sha256": 64 * "a"}, "sha256"),
+        ({"weights": "abc"}, "weights are 'abc'"),
+        ({"date": "yesterday"}, "date is 'yesterday'"),
+        ({"n": "8"}, "n .'8'."),
+        ({"n": 0}, "n is 0"),
+        ({"eps": None}, "eps"),
+        ({"eps": -0.1}, "eps is -0.1"),
+        ({"norm": "L1"}, "norm"),
+        ({"form": "long"}, "form"),
+        ({"seconds": -1.0}, "seconds are -1"),
+        ({"clean_accuracy": 2.0}, "clean_accuracy is 2"),
+        ({"clean_accuracy": 0.7, "robust_accuracy": 0.8}, "robust_accuracy is above clean_accuracy"),
+        ({"robust_interval": [0.6, 0.4]}, "robust_accuracy is 0.5 in 0.6 to 0.4"),
+        ({"robust_interval": [0.1]}, "robust_interval"),
+        ({"left_out": [3]}, "left_out"),
+        ({"checks": []}, "one or more"),
+        ({"checks": [CHECK, CHECK]}, "a name of its own"),
+        ({"checks": [{**CHECK, "status": "great"}]}, "status"),
+        ({"checks": [{**CHECK, "figures": {"x": True}}]}, "figures"),
+        ({"checks": [{**CHECK, "figures": {"x": "1"}}]}, "figures"),
+        ({"checks": [{**CHECK, "figures": {"x": [[1]]}}]}, "figures"),
+    ],
+)
+def test_what_is_no_audit_gets_a_sentence(changes, sentence):
+    pytest.importorskip("pydantic", reason="pydantic is not installed: files are not checked.")
+    with pytest.raises(SchemaError, match=sentence) as caught:
+        parse(Audited, json.dumps(audited(**changes)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, [1, math.nan], True, "1"])
+def test_a_figure_is_a_number(figure):
+    with pytest.raises(ValueError, match="figure x is"):
+        Check("a", "pass", "It.", "", "", {"x": figure})
 
 
 # --- Chance ---
@@ -315,8 +393,8 @@ def test_the_worst_case_is_that_of_the_fast_ensemble(digits_test):
     report = lsp_core.audit(model, x, y, eps)
     ensemble = lsp_core.evaluate(model, x, y, fast(eps, seed=0)).robust_accuracy
     added = next(check.figures["found"] for check in report.checks if check.name == "black box") / 64
-    assert report.accuracies["robust_accuracy"] - added <= ensemble + 1 / 64
-    assert any(name.startswith("APGD-T-250") for name in report.accuracies["attacks"])
+    assert report.robust_accuracy - added <= ensemble + 1 / 64
+    assert any(name.startswith("APGD-T-250") for name in report.attacks)
 
 
 def test_still_moving_by_hand():
@@ -571,10 +649,11 @@ def test_command_prints_every_check_and_the_verdict(run):
     assert all(rule.name in out for rule in rules.RULES)  # transfer too: the twin lies beside it
     assert "Linf 32/255 (0.125), n = 64, seed 0, quick form" in out
     assert "No sign of masking found." in out
-    record = json.loads(Path("audit.json").read_text())
-    assert (record["checkpoint"], record["dataset"], record["n"]) == ("digits-cnn-standard", "digits", 64)
-    assert record["eps"] == 32 / 255
-    assert len(record["checks"]) == len(rules.RULES)
+    found = read(Audited, "audit.json")
+    assert (found.checkpoint, found.dataset, found.split, found.n) == ("digits-cnn-standard", "digits", "test", 64)
+    assert found.weights == weights_sha256(STANDARD)
+    assert found.eps == 32 / 255
+    assert [check.name for check in found.checks] == [rule.name for rule in rules.RULES]
 
 
 def test_command_without_a_twin(run, trained_path, tmp_path):

@@ -17,14 +17,14 @@ def percent(probability: float) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """One model's outcome: ``kind`` is holds, fooled or wrong, and decides the colour."""
 
     kind: str
     sentence: str
 
 
-def judge(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Verdict:
+def tell_outcome(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Outcome:
     """Say what became of one image under one model's attack.
 
     Args:
@@ -35,12 +35,12 @@ def judge(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Verdict:
     clean, label = int(trace.clean.argmax()), classes[trace.label]
     if labelled and clean != trace.label:
         sure = f"{percent(float(trace.clean[clean]))} sure"
-        return Verdict("wrong", f"wrong before any attack, takes {label} for {classes[clean]}, {sure}.")
+        return Outcome("wrong", f"wrong before any attack, takes {label} for {classes[clean]}, {sure}.")
     outcome = trace.probabilities[trace.final]
     guess = int(outcome.argmax())
     sure = f"{percent(float(outcome[guess]))} sure"
     if trace.fooled_at is None:
         steps = len(trace.images) - 1
-        return Verdict("holds", f"still {label} after {steps} step{'' if steps == 1 else 's'}, {sure}.")
+        return Outcome("holds", f"still {label} after {steps} step{'' if steps == 1 else 's'}, {sure}.")
     when = f"at step {trace.fooled_at}" if trace.fooled_at else "by the random start alone"
-    return Verdict("fooled", f"fooled {when}, {label} became {classes[guess]}, {sure}.")
+    return Outcome("fooled", f"fooled {when}, {label} became {classes[guess]}, {sure}.")

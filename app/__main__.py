@@ -14,6 +14,7 @@ import typer
 from streamlit.web import bootstrap
 
 from app.state.shelf import folder
+from app.state.shipped import settings
 from lsp_core import load_checkpoint
 from lsp_core.attacks import PGD
 from lsp_core.explain.saliency import attribute
@@ -39,8 +40,7 @@ def main(
     ] = "127.0.0.1",
 ) -> None:
     """Serve LSP Lab in the browser."""
-    os.chdir(MAIN.parent.parent)  # where .streamlit/config.toml lies
-    options = {"server_port": port, "server_address": host}
+    options = {**settings(), "server.port": port, "server.address": host}
     bootstrap.load_config_options(options)
     for module in SLOW_IMPORTS:
         importlib.import_module(module)
@@ -62,5 +62,10 @@ def warm_up() -> None:
             return
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Run the command ``lsp-lab``."""
     typer.run(main)
+
+
+if __name__ == "__main__":
+    serve()

@@ -3,7 +3,8 @@
 from lsp_core.audit import Check, Report, audit
 from lsp_core.data import DatasetError, ImageDataset, load_dataset
 from lsp_core.evaluation import Evaluation, evaluate
-from lsp_core.store.checkpoint import Card, CheckpointError, load_checkpoint, save_checkpoint
+from lsp_core.store.card import Card
+from lsp_core.store.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 __all__ = [
     "Card",

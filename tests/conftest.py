@@ -15,7 +15,7 @@ from lsp_core.training import Trainer
 from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Classifier
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the tests run side by side, a process a core
 
 
 class TinyNet(Classifier):
@@ -127,6 +127,11 @@ def random_batch(model: nn.Module, count: int = 24, seed: int = 0, shape=(1, 8, 
     """Random images, labelled as the model sees them, so that an attack has something to do."""
     images = torch.rand(count, *shape, generator=torch.Generator().manual_seed(seed))
     return images, model(images).argmax(1).detach()
+
+
+def alike(count: int, *shape: int, value: float = 0.5) -> torch.Tensor:
+    """Images that no model tells apart, and yet no two the same: each has random numbers of its own."""
+    return value + 1.2e-7 * torch.arange(count).view(-1, 1, 1, 1) * torch.ones(shape)  # two steps of float32 at 0.5
 
 
 def toy_dataset(split="train", count=60, classes=3, size=8, channels=1, seed=0) -> ImageDataset:

@@ -7,10 +7,11 @@ import pytest
 
 from lsp_core.attacks import fast
 from lsp_core.attacks.describe import label
-from lsp_core.evaluation.records import read_records
+from lsp_core.evaluation.records import Evaluations
 from lsp_core.radius import show_eps
 from lsp_core.store.checkpoint import list_checkpoints
-from lsp_core.store.files import sha256
+from lsp_core.store.schema import read
+from lsp_core.store.weights import weights_sha256
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "checkpoints"
@@ -21,21 +22,21 @@ GROUPS = sorted({f"{card.dataset}-{card.objective}" for card in CARDS.values()})
 
 def row(name: str) -> str:
     """Return the README's row: three attacks at the radius that the checkpoint was trained or chosen for."""
-    entries, eps = read_records(FOLDER / f"{name}.json")["evaluations"], CARDS[name].config["eps"]
+    entries, eps = read(Evaluations, FOLDER / f"{name}.json").evaluations, CARDS[name].eps
     here = {
-        found["attack"]: found
+        found.attack: found
         for found in entries
-        if found["eps"] == pytest.approx(eps) and found["norm"] == "Linf" and found["dataset"] == CARDS[name].dataset
+        if found.eps == pytest.approx(eps) and (found.norm, found.dataset) == ("Linf", CARDS[name].dataset)
     }
-    assert here["PGD"]["label"] == "PGD-20"
-    assert "Ensemble" not in here or here["Ensemble"]["label"] == label(fast(eps))
-    shown = [f"{here[kind]['robust_accuracy']:.1%}" if kind in here else "-" for kind in KINDS]
+    assert here["PGD"].label == "PGD-20"
+    assert "Ensemble" not in here or here["Ensemble"].label == label(fast(eps))
+    shown = [f"{here[kind].robust_accuracy:.1%}" if kind in here else "-" for kind in KINDS]
     last = [here[kind] for kind in KINDS if kind in here][-1]
-    low, high = last["robust_interval"]
-    assert len({found["n"] for kind, found in here.items() if kind in KINDS}) == 1
+    low, high = last.robust_interval
+    assert len({found.n for kind, found in here.items() if kind in KINDS}) == 1
     return (
-        f"| `{name}` | {last['clean_accuracy']:.1%} | {show_eps(eps)} | {' | '.join(shown)} "
-        f"| {low:.1%} to {high:.1%} | {last['n']} |"
+        f"| `{name}` | {last.clean_accuracy:.1%} | {show_eps(eps)} | {' | '.join(shown)} "
+        f"| {low:.1%} to {high:.1%} | {last.n} |"
     )
 
 
@@ -56,9 +57,9 @@ def test_every_shipped_file_is_sound():
         assert card.name == name
         assert card.twin in CARDS
         assert card.command.startswith(("python -m lsp_core train", "python -m lsp_core study"))
-        records = read_records(FOLDER / f"{name}.json")
-        assert records["sha256"] == sha256(FOLDER / f"{name}.safetensors")
-        assert len({entry["eps"] for entry in records["evaluations"] if entry["attack"] == "PGD"}) >= 3
+        kept = read(Evaluations, FOLDER / f"{name}.json")
+        assert kept.weights == weights_sha256(FOLDER / f"{name}.safetensors")
+        assert len({entry.eps for entry in kept.evaluations if entry.name == "pgd"}) >= 3
         assert (FOLDER / f"{name}.safetensors").stat().st_size < 25_000_000
 
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import streamlit as st
 
 from app.state.audits import SUFFIX, Audited, AuditError, read_audit
+from app.state.shipped import shipped
 from lsp_core import Card
-from lsp_core.evaluation.records import RecordError, read_records
+from lsp_core.evaluation.records import Evaluations
 from lsp_core.store.checkpoint import list_checkpoints
 from lsp_core.store.files import sha256
+from lsp_core.store.schema import SchemaError, read
+from lsp_core.store.weights import weights_sha256
 from lsp_core.training.objectives import OBJECTIVES
 from lsp_core.types import Record
 
-USUAL_EPS = 8 / 255
-
 
 def folder() -> Path:
-    """Return the folder of checkpoints: $LSP_CHECKPOINTS, else ``checkpoints`` beside the app."""
-    return Path(os.environ.get("LSP_CHECKPOINTS") or Path(__file__).parent.parent.parent / "checkpoints")
+    """Return the folder of checkpoints: $LSP_CHECKPOINTS, else the shipped one."""
+    return Path(os.environ.get("LSP_CHECKPOINTS") or shipped("checkpoints", "checkpoints"))
 
 
 def catalogue() -> tuple[dict[str, Card], dict[str, str]]:
@@ -54,25 +55,13 @@ def _catalogue(place: str, states: tuple[tuple[str, int], ...]) -> tuple[dict[st
 
 
 def _is_drawable(card: Card) -> bool:
-    """Whether what the pages print of a card is there and of the right kind: anybody can write a card."""
-    try:
-        trained_eps(card)
-        shares = [float(card.held_out.get(key, 0)) for key in ("clean_accuracy", "robust_accuracy")]
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return card.objective in OBJECTIVES and all(0 <= share <= 1 for share in shares)
+    """Whether the pages know what a card speaks of."""
+    return card.objective in OBJECTIVES
 
 
 def trained_eps(card: Card) -> float:
-    """Return the radius a checkpoint was trained for and is opened at.
-
-    Raises:
-        ValueError: if its card has one that is not from 0 to 1.
-    """
-    eps = float(card.config.get("eps", USUAL_EPS))
-    if not 0 <= eps <= 1:
-        raise ValueError(f"the card's eps is {eps:g}, but it must be from 0 to 1.")
-    return eps
+    """Return the radius a checkpoint was trained for and is opened at."""
+    return card.eps
 
 
 def evaluations() -> tuple[dict[str, list[Record]], list[str]]:
@@ -89,12 +78,12 @@ def _evaluations(
     problems = []
     for name, _ in states:
         try:
-            record, weights = read_records(Path(place) / name), (Path(place) / name).with_suffix(".safetensors")
-            if weights.is_file() and record.get("sha256") != sha256(weights):
+            kept, weights = read(Evaluations, Path(place) / name), (Path(place) / name).with_suffix(".safetensors")
+            if weights.is_file() and kept.weights != weights_sha256(weights):
                 problems.append(f"{name} was measured on other weights than {weights.name} holds: evaluate it again.")
                 continue
-            found[Path(name).stem] = record["evaluations"]
-        except RecordError as error:
+            found[Path(name).stem] = [entry.to_record() for entry in kept.evaluations]
+        except SchemaError as error:
             problems.append(str(error))
     return found, problems
 

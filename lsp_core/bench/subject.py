@@ -11,7 +11,7 @@ from torch import Tensor
 from lsp_core.data import ImageDataset, load_dataset
 from lsp_core.evaluation import predict
 from lsp_core.store.checkpoint import load_checkpoint
-from lsp_core.training.recipes import SHARED
+from lsp_core.training.recipes import RECIPES
 from lsp_core.types import Classifier, Record
 
 OBJECTIVES = {"plain": "standard", "robust": "pgd-at"}
@@ -88,7 +88,7 @@ def open_subject(dataset: str, checkpoints: Path, data_root: str | None, device:
     train, test = load_dataset(dataset, "train", data_root), load_dataset(dataset, "test", data_root)
     models, eps = {}, {}
     for which, objective in OBJECTIVES.items():
-        path = checkpoints / f"{dataset}-{SHARED[dataset]['model']}-{objective}.safetensors"
+        path = checkpoints / f"{dataset}-{RECIPES[dataset].common['model']}-{objective}.safetensors"
         model, card = load_checkpoint(path, device)
         models[which] = model.to(memory_format=torch.channels_last)
         eps[which] = float(card.config["eps"])

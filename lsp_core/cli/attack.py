@@ -10,8 +10,6 @@ import typer
 from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
 
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
@@ -21,21 +19,22 @@ from lsp_core.cli.options import (
     Device,
     Download,
     JsonPath,
+    ModelOnImages,
     Seed,
-    Subject,
+    check_json,
     console,
     names,
-    open_subject,
-    trained_eps,
+    open_model,
+    radius,
 )
 from lsp_core.evaluation import predict
-from lsp_core.radius import parse_eps, show_eps
-from lsp_core.store.files import replacing, sha256, write_json
+from lsp_core.radius import show_eps
+from lsp_core.store.files import replacing, write_json
 from lsp_core.store.provenance import today, versions
 from lsp_core.types import Norm, Record
 
 SIDE, GAP = 96, 4  # pixels on the sheet: an image, enlarged without resampling, and the white between two
-SCHEMA = "lsp-lab/attack/1"
+SCHEMA = "lsp-lab/attack/2"
 
 
 def attack(
@@ -56,9 +55,11 @@ def attack(
     json_path: JsonPath = None,
 ) -> None:
     """Attack a few test images and say what became of each; evaluate is for accuracies."""
-    subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
-    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
-    chosen = parse_attack(method, radius, norm, seed, steps=steps, restarts=restarts, loss=loss)
+    check_json(json_path, SCHEMA)
+    subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
+    chosen = parse_attack(
+        method, radius(eps, subject.card, norm), norm, seed, steps=steps, restarts=restarts, loss=loss
+    )
     found = chosen(subject.model, subject.images, subject.labels)
     rows = outcomes(subject, chosen.norm, found)
     table = Table("image", "class", "before", "after", "moved", title=f"{subject.card.name}: {label(chosen)}, {norm}")
@@ -68,18 +69,18 @@ def attack(
     console.print(table)
     right = sum(row["clean"]["prediction"] == row["class"] for row in rows)
     fooled = sum(row["fooled"] for row in rows)
-    console.print(f"{fooled} of {right} images that were right are not any more, at eps {show_eps(radius)}.")
+    console.print(f"{fooled} of {right} images that were right are not any more, at eps {show_eps(chosen.eps)}.")
     if out is not None:
-        console.print(f"images: {write_images(out, subject.card.name, subject.images, found, subject.labels)}")
+        console.print(f"images: {write_images(out, subject.stem, subject.images, found, subject.labels)}")
     if json_path:
         made = {"attack": type(chosen).__name__, "label": label(chosen), "settings": settings(chosen)}
         where = {"dataset": subject.data.name, "split": subject.data.split, "n": len(rows), "seed": seed}
-        head = {"schema": SCHEMA, "checkpoint": subject.card.name, "sha256": sha256(checkpoint), **where}
-        origin = {"device": subject.images.device.type, "versions": versions(), "date": today()}
-        write_json(json_path, {**head, **made, "norm": norm, "eps": radius, "images": rows, **origin})
+        head = {"schema": SCHEMA, "checkpoint": subject.card.name, "weights": subject.weights, **where}
+        origin = {"device": subject.place, "versions": versions(), "date": today()}
+        write_json(json_path, {**head, **made, "norm": norm, "eps": chosen.eps, "images": rows, **origin})
 
 
-def outcomes(subject: Subject, norm: Norm, found: Tensor) -> list[Record]:
+def outcomes(subject: ModelOnImages, norm: Norm, found: Tensor) -> list[Record]:
     """Return for each image its class, what the model takes it for before and after, how far it moved, and the result.
 
     ``fooled`` is true where the model was right and is not any more.
@@ -99,13 +100,16 @@ def outcomes(subject: Subject, norm: Norm, found: Tensor) -> list[Record]:
     return rows
 
 
-def write_images(folder: Path, name: str, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Path:
-    """Write ``NAME.attack.safetensors``, float32 as attacked, and ``NAME.attack.png``; return the first.
+def write_images(folder: Path, stem: str, clean: Tensor, adversarial: Tensor, labels: Tensor) -> Path:
+    """Write ``STEM.attack.safetensors``, float32 as attacked, and ``STEM.attack.png``; return the first.
 
     The sheet has a column an image: before, after, and the difference at full strength around mid-grey. It is rounded
     to 256 levels, which a small attack may not survive.
     """
-    exact = folder / f"{name}.attack.safetensors"
+    from torchvision.transforms.functional import to_pil_image  # here, for it loads torch's compiler: 1.5 s
+    from torchvision.utils import make_grid
+
+    exact = folder / f"{stem}.attack.safetensors"
     tensors = {"clean": clean, "adversarial": adversarial, "labels": labels}
     with replacing(exact) as partial:
         save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, partial)
@@ -113,6 +117,6 @@ def write_images(folder: Path, name: str, clean: Tensor, adversarial: Tensor, la
     strong = 0.5 + 0.5 * change / change.abs().amax().clamp(min=1e-12)
     scale = max(1, SIDE // clean.shape[-1])
     sheet = torch.cat([clean, adversarial, strong]).repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    with replacing(folder / f"{name}.attack.png") as partial:
+    with replacing(folder / f"{stem}.attack.png") as partial:
         to_pil_image(make_grid(sheet.cpu(), nrow=len(clean), padding=GAP, pad_value=1)).save(partial, "PNG")
     return exact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +14,25 @@ from tqdm import tqdm
 from lsp_core.attacks.norms import NORMS
 from lsp_core.audit import Audited, Report
 from lsp_core.audit import audit as run_audit
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, open_subject, trained_eps
-from lsp_core.radius import parse_eps, show_eps
-from lsp_core.store.checkpoint import Card, load_checkpoint
+from lsp_core.cli.options import (
+    DataRoot,
+    Device,
+    Download,
+    JsonPath,
+    ModelOnImages,
+    Seed,
+    check_json,
+    console,
+    open_model,
+    open_other,
+    radius,
+)
+from lsp_core.radius import show_eps
+from lsp_core.store.card import twin_of
 from lsp_core.store.provenance import today, versions
-from lsp_core.store.weights import weights_sha256
 from lsp_core.types import pick
 
 N_QUICK, N_FULL = 128, 512
-FORMAT = Audited.SCHEMA.rpartition("/")[0]
 COLOURS = {"pass": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -48,11 +57,10 @@ def audit(
 ) -> None:
     """Look for signs that attacks on a model fail for reasons other than robustness."""
     pick("norm", norm, NORMS)
-    _check_json(json_path)
+    check_json(json_path, Audited.SCHEMA)
     count = (N_QUICK if quick else N_FULL) if n is None else n
-    subject = open_subject(checkpoint, dataset, count, seed, device, data_root, download)
-    radius = parse_eps(eps) if eps else trained_eps(subject.card, norm)
-    source = find_twin(checkpoint, subject.card, twin, str(subject.images.device))
+    subject = open_model(checkpoint, dataset, count, seed, device, data_root, download)
+    source = find_twin(checkpoint, subject, twin)
     with tqdm(unit="check", leave=False) as bar:
 
         def on_progress(done: int, total: int) -> None:
@@ -63,7 +71,7 @@ def audit(
             subject.model,
             subject.images,
             subject.labels,
-            radius,
+            radius(eps, subject.card, norm),
             "L2" if norm == "L2" else "Linf",
             twin=source,
             quick=quick,
@@ -78,29 +86,24 @@ def audit(
     if json_path:
         Audited.of(
             report,
-            checkpoint=subject.card.name,
-            weights=weights_sha256(checkpoint),
+            checkpoint=subject.stem,
+            weights=subject.weights,
             dataset=subject.data.name,
             split=subject.data.split,
-            device=subject.images.device.type,
+            device=subject.place,
             versions=versions(),
             date=today(),
         ).write(json_path)
 
 
-def find_twin(checkpoint: Path, card: Card, given: Path | None, device: str) -> nn.Module | None:
+def find_twin(checkpoint: Path, subject: ModelOnImages, given: Path | None) -> nn.Module | None:
     """Load the checkpoint to transfer attacks from: the one that is given, else the twin beside it, if there is one.
 
     Raises:
         ValueError: if it is no checkpoint, or takes other images or classes.
     """
-    path = given or checkpoint.parent / f"{Path(card.twin).name}.safetensors"
-    if given is None and not path.exists():
-        return None
-    model, other = load_checkpoint(path, device)
-    if (other.image_shape, other.classes) != (card.image_shape, card.classes):
-        raise ValueError(f"twin {path} takes other images or classes than {checkpoint}.")
-    return model
+    path = given or checkpoint.with_stem(twin_of(checkpoint.stem))
+    return open_other(path, subject, "twin") if given or path.exists() else None
 
 
 def table(report: Report, title: str) -> Table:
@@ -115,16 +118,3 @@ def table(report: Report, title: str) -> Table:
     for check in report.checks:
         rows.add_row(Text(check.name), Text(check.status, COLOURS[check.status]), Text(check.evidence))
     return rows
-
-
-def _check_json(path: Path | None) -> None:
-    """Refuse to write over a file that holds something else than an audit."""
-    if path is None or not path.exists():
-        return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        known = isinstance(found, dict) and str(found.get("schema")).startswith(FORMAT)  # an older audit may give way
-    except ValueError:
-        known = False
-    if not known:
-        raise ValueError(f"json is {path}, which holds something else than an audit: give another path.")

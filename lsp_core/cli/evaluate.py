@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Table
-from torch import Tensor
 from tqdm import tqdm
 
-from lsp_core.attacks import Ensemble
-from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.describe import label
 from lsp_core.attacks.table import ATTACKS, parse_attacks
 from lsp_core.cli.options import (
     DataRoot,
     Device,
     Download,
     JsonPath,
+    ModelOnImages,
     Seed,
-    Subject,
+    check_json,
     console,
     names,
-    open_subject,
-    trained_eps,
+    open_model,
+    open_other,
+    radius,
 )
-from lsp_core.evaluation import Evaluation, records
+from lsp_core.evaluation import Entry, Evaluation
 from lsp_core.evaluation import evaluate as run_evaluation
+from lsp_core.evaluation.entry import identity
 from lsp_core.evaluation.intervals import wilson_interval
-from lsp_core.radius import parse_eps, show_eps
-from lsp_core.store.checkpoint import load_checkpoint
-from lsp_core.store.files import sha256
+from lsp_core.evaluation.records import Evaluations, add_evaluations, read_evaluations
+from lsp_core.radius import show_eps
 from lsp_core.store.provenance import today, versions
 from lsp_core.types import Attack, Record
 
@@ -63,44 +66,34 @@ def evaluate(
     json_path: JsonPath = None,
 ) -> None:
     """Measure clean and robust accuracy on test images, with n and 95 % intervals."""
-    subject = open_subject(checkpoint, dataset, n, seed, device, data_root, download)
     if resume and json_path is None:
         raise ValueError("--resume goes on with what --json holds, so it needs --json.")
-    if json_path and json_path.exists():
-        records.read_records(json_path)  # before hours of work, not after
+    check_json(json_path, Evaluations.SCHEMA)
+    subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
+    file = EvaluationsFile(json_path, subject, seed, batch_size)
+    file.read()
     chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries}
-    named = [name.strip() for name in attacks.split(",")]
     if source is not None:
-        chosen["source"] = source.stem, load_checkpoint(source, subject.images.device)[0]
-    radii = [parse_eps(part) for part in eps.split(",")] if eps else [trained_eps(subject.card, norm)]
+        chosen["source"] = source.stem, open_other(source, subject, "source")
+    named = [name.replace(" ", "") for name in attacks.split(",")]
+    radii = [radius(part, subject.card, norm) for part in (eps.split(",") if eps is not None else [None])]
     line_up = zip(named * len(radii), parse_attacks(named, radii, norm, seed, **chosen), strict=True)
-    shelf = Shelf(json_path, subject, sha256(checkpoint), seed, batch_size)
-    table = Table("attack", title=f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}")
-    for column in ("eps", "clean", "robust", "95 % interval", "passes", "s"):
-        table.add_column(column, no_wrap=True)
-    standing: dict[float, Tensor] = {}
+    entries = []
     for name, attack in line_up:
-        if resume and shelf.holds(attack):
+        before = file.find(attack) if resume else None
+        if before is not None:
             console.print(f"{label(attack)} at {show_eps(attack.eps)}: done before")
-            continue
-        result = run(subject, attack, batch_size, shelf.state)
-        table.add_row(name if isinstance(attack, Ensemble) else label(attack), *cells(result))
-        standing[attack.eps] = result.robust_correct & standing.get(attack.eps, result.robust_correct)
-        shelf.add(name, result)
-    for radius, robust in standing.items() if "," in attacks else ():
-        low, high = wilson_interval(int(robust.sum()), len(robust))
-        share = f"{robust.float().mean():.1%}"
-        table.add_row("worst of these", show_eps(radius), "", share, f"{low:.1%} to {high:.1%}")
-    console.print(table)
+        entries.append(before or file.add(run(subject, attack, batch_size, file.state).entry(name)))
+    title = f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}"
+    console.print(table(entries, title))
 
 
 @dataclass(frozen=True)
-class Shelf:
+class EvaluationsFile:
     """The JSON file that takes each result as soon as it is there, or none."""
 
     path: Path | None
-    subject: Subject
-    digest: str
+    subject: ModelOnImages
     seed: int
     batch_size: int
 
@@ -109,24 +102,38 @@ class Shelf:
         """Where a running evaluation keeps what it has done so far."""
         return self.path.with_name(f"{self.path.name}.state") if self.path else None
 
-    def holds(self, attack: Attack) -> bool:
-        """Whether the result of an attack is there."""
-        own = {"attack": type(attack).__name__, "norm": attack.norm, "settings": settings(attack)}
-        return self.path is not None and records.done(self.path, self.digest, {**self._images(), **own})
+    def read(self) -> tuple[Entry, ...]:
+        """Return what is there of these weights.
 
-    def add(self, name: str, result: Evaluation) -> None:
-        """Write a result down."""
-        if self.path is not None:
-            made = {"batch_size": self.batch_size, "device": self.subject.images.device.type, "versions": versions()}
-            entry = {**self._images(), **result.to_record(name), **made, "date": today()}
-            records.write_records(self.path, self.subject.card, self.digest, [entry])
+        Raises:
+            SchemaError: if it is another file, or damaged.
+        """
+        return read_evaluations(self.path, self.subject.weights) if self.path else ()
 
-    def _images(self) -> Record:
+    def find(self, attack: Attack) -> Entry | None:
+        """Return the result of an attack on these images, if it is there."""
         data = self.subject.data
-        return {"dataset": data.name, "split": data.split, "seed": self.seed, "n": len(self.subject.labels)}
+        wanted = identity(attack, data.name, data.split, self.seed, len(self.subject.labels))
+        return next((entry for entry in self.read() if entry.identity == wanted), None)
+
+    def add(self, result: Entry) -> Entry:
+        """Write a result down with what it is of, and return it."""
+        entry = dataclasses.replace(
+            result,
+            dataset=self.subject.data.name,
+            split=self.subject.data.split,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            device=self.subject.place,
+            versions=versions(),
+            date=today(),
+        )
+        if self.path is not None:
+            add_evaluations(self.path, self.subject.card, self.subject.weights, [entry])
+        return entry
 
 
-def run(subject: Subject, attack: Attack, batch_size: int, state: Path | None) -> Evaluation:
+def run(subject: ModelOnImages, attack: Attack, batch_size: int, state: Path | None) -> Evaluation:
     """Evaluate one attack under a progress bar."""
     with tqdm(total=1, unit="pass", unit_scale=True, leave=False, desc=label(attack)[:40]) as bar:
 
@@ -139,14 +146,21 @@ def run(subject: Subject, attack: Attack, batch_size: int, state: Path | None) -
         )
 
 
-def cells(result: Evaluation) -> list[str]:
-    """Write an evaluation as the figures of a row."""
-    low, high = result.robust_interval
-    return [
-        show_eps(result.attack.eps),
-        f"{result.clean_accuracy:.1%}",
-        f"{result.robust_accuracy:.1%}",
-        f"{low:.1%} to {high:.1%}",
-        f"{result.forward_passes + result.backward_passes:,}",
-        f"{result.seconds:.1f}",
-    ]
+def table(entries: Sequence[Entry], title: str) -> Table:
+    """Return a row per entry and, of several attacks, per radius what is right under all of them."""
+    found = Table("attack", title=title)
+    for column in ("eps", "clean", "robust", "95 % interval", "passes", "s"):
+        found.add_column(column, no_wrap=True)
+    for entry in entries:
+        low, high = entry.robust_interval
+        figures = (f"{entry.clean_accuracy:.1%}", f"{entry.robust_accuracy:.1%}", f"{low:.1%} to {high:.1%}")
+        who = entry.label if len(entry.fooled_by) == 1 else entry.name
+        found.add_row(who, show_eps(entry.eps), *figures, f"{entry.passes:,}", f"{entry.seconds:.1f}")
+    for eps in dict.fromkeys(entry.eps for entry in entries):
+        rights = [entry.robust_right for entry in entries if entry.eps == eps]
+        standing = int(np.logical_and.reduce(rights).sum())
+        low, high = wilson_interval(standing, len(rights[0]))
+        if len(rights) > 1:
+            share = f"{standing / len(rights[0]):.1%}"
+            found.add_row("worst of these", show_eps(eps), "", share, f"{low:.1%} to {high:.1%}")
+    return found

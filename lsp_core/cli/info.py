@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from lsp_core.cli.options import DataRoot, Download, JsonPath, console
+from lsp_core.cli.options import DataRoot, Download, JsonPath, check_json, console
 from lsp_core.data import Split, load_dataset
-from lsp_core.store.checkpoint import list_checkpoints, read_card
-from lsp_core.store.files import sha256, write_json
+from lsp_core.store.checkpoint import checkpoint_weights, list_checkpoints, read_card
+from lsp_core.store.files import write_json
 from lsp_core.types import Record
 
 
@@ -23,10 +22,11 @@ def info(
     json_path: JsonPath = None,
 ) -> None:
     """Show the card of a checkpoint, the checkpoints in a folder, or what a data set holds."""
+    check_json(json_path)
     path = Path(what)
     if path.suffix == ".safetensors":
         card = read_card(path)
-        record: Record = {**dataclasses.asdict(card), "sha256": sha256(path)}
+        record: Record = {**card.to_record(), "weights": checkpoint_weights(path)}
     elif path.is_dir() and not (path / "train").is_dir():
         cards, problems = list_checkpoints(path)
         record = {name: f"{card.dataset}, {card.model}, {card.objective}" for name, card in cards.items()}
@@ -38,6 +38,7 @@ def info(
         halves: tuple[Split, Split] = ("train", "test")
         splits = [load_dataset(what, split, data_root, download=download) for split in halves]
         record = {f"{data.split} images": f"{len(data)} of shape {data.image_shape}" for data in splits}
+        record["random changes that keep a class"] = ", ".join(splits[0].changes) or "none"
         record["classes"] = splits[0].classes
     table = Table("", "", title=what, show_header=False)
     for key, value in record.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,10 @@ from rich.console import Console
 from torch import Tensor
 
 from lsp_core.data import ImageDataset, load_dataset
-from lsp_core.store.checkpoint import Card, load_checkpoint
+from lsp_core.radius import parse_eps
+from lsp_core.store.card import Card
+from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
+from lsp_core.store.schema import schema_of
 from lsp_core.types import Classifier
 
 console = Console(markup=False, emoji=False)  # what is printed may come from a file that nobody vouches for
@@ -21,22 +25,34 @@ console = Console(markup=False, emoji=False)  # what is printed may come from a 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 DataRoot = Annotated[str | None, typer.Option(help="Where data sets lie; else $LSP_DATA, else data/.")]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this path.")]
-Seed = Annotated[int, typer.Option(help="Of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set if it is absent.")]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A checkpoint and the test images (n,C,H,W) in [0,1] that it is to be examined on."""
+class ModelOnImages:
+    """A checkpoint and the test images (n,C,H,W) in [0,1] that it is to be examined on.
 
+    Attributes:
+        stem: what the file is called, and files that belong to it; its card may say anything.
+        weights: see ``weights_sha256``.
+    """
+
+    stem: str
+    weights: str
     model: Classifier
     card: Card
     data: ImageDataset
     images: Tensor
     labels: Tensor
 
+    @property
+    def place(self) -> str:
+        """The kind of device that it is on."""
+        return self.images.device.type
 
-def open_subject(
+
+def open_model(
     checkpoint: Path,
     dataset: str | None,
     n: int,
@@ -44,7 +60,7 @@ def open_subject(
     device: str,
     data_root: str | None,
     download: bool,
-) -> Subject:
+) -> ModelOnImages:
     """Load a checkpoint, and draw n test images by ``seed`` from its own data set or from another that fits.
 
     Raises:
@@ -58,18 +74,55 @@ def open_subject(
     check_fit(card, data)
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n]
     images = data.float(rows).to(place).contiguous(memory_format=torch.channels_last)
-    return Subject(model.to(memory_format=torch.channels_last), card, data, images, data.labels[rows].to(place))
+    model, weights = model.to(memory_format=torch.channels_last), checkpoint_weights(checkpoint)
+    return ModelOnImages(checkpoint.stem, weights, model, card, data, images, data.labels[rows].to(place))
 
 
-def trained_eps(card: Card, norm: str) -> float:
-    """Return the radius that a checkpoint was trained for, which is used where nobody gives one.
+def open_other(path: Path, subject: ModelOnImages, role: str) -> Classifier:
+    """Load a checkpoint to transfer attacks from.
 
     Raises:
-        ValueError: if it is of another norm than the Linf of the training.
+        ValueError: naming its ``role``, if it is no checkpoint, or takes other images or classes.
     """
+    model, card = load_checkpoint(path, subject.place)
+    if (card.image_shape, card.classes) != (subject.card.image_shape, subject.card.classes):
+        raise ValueError(f"{role} is {path}, which takes other images or classes than {subject.stem}.")
+    return model
+
+
+def radius(text: str | None, card: Card, norm: str) -> float:
+    """Read a radius; without one it is that which the checkpoint was trained for.
+
+    Raises:
+        ValueError: if it is no number, or nobody gives one and the norm is another than the Linf of the training.
+    """
+    if text is not None:
+        return parse_eps(text)
     if norm == "L2":
         raise ValueError("eps is missing: the model was trained for a Linf radius, which says nothing about L2.")
-    return float(card.config.get("eps", 8 / 255))
+    return card.eps
+
+
+def check_json(path: Path | None, schema: str = "") -> None:
+    """Refuse a path for --json before hours of work, not after.
+
+    Args:
+        path: None is none.
+        schema: of what will be written; a file that is there must be of the same format, of whatever version.
+
+    Raises:
+        ValueError: if nothing can be written there, or something else would be lost.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_file():
+        raise ValueError(f"json is {path}, which is no file: give another path.")
+    folder = next(above for above in path.absolute().parents if above.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise ValueError(f"json is {path}, but nothing can be written to {folder}: give another path.")
+    kind = schema.rpartition("/")[0]
+    if kind and path.exists() and not str(schema_of(path)).startswith(f"{kind}/"):
+        raise ValueError(f"json is {path}, which is no {kind} file and would be lost: give another path.")
 
 
 def names(table: Iterable[str]) -> str:

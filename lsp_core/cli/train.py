@@ -13,14 +13,12 @@ from tqdm import tqdm
 
 from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Seed, console, names, pick_device
 from lsp_core.data import DATASETS, load_dataset
-from lsp_core.lsp.lsp import VICINITIES
-from lsp_core.lsp.terms import TERMS
+from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.store.files import write_json
-from lsp_core.training import EpochLog, Trainer
-from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.training.recipes import recipe
+from lsp_core.training import OBJECTIVES, EpochLog, Trainer, recipe
+from lsp_core.training.log import validation_attack
 from lsp_core.types import Record
 
 
@@ -51,22 +49,36 @@ def train(
     data = load_dataset(dataset, "train", data_root, download=download)
     structure: Record | None = None
     if lsp is not None:
-        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": parse_eps(ball) if ball else None}
+        radius = parse_eps(ball) if ball is not None else None
+        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": radius}
     elif (weight, vicinity, ball) != (None, None, None):
         raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
-    given = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
-    config = recipe(data, dataset, objective, structure, **given, eps=parse_eps(eps) if eps else None, seed=seed)
+    given: Record = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
+    given["eps"] = parse_eps(eps) if eps is not None else None
+    config = recipe(data, dataset, objective, structure, **given, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
         console.print(f"{config.name}: {done} of {config.epochs} epochs are done")
+    _run(trainer)
+    best = max(trainer.history, key=lambda log: log.score)
+    console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
+    if json_path:
+        history = [dataclasses.asdict(log) for log in trainer.history]
+        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
+        write_json(json_path, result)
+
+
+def _run(trainer: Trainer) -> None:
+    """Train to the end, with a progress bar and a line for each epoch."""
+    config = trainer.config
+    attack = f"PGD-{validation_attack(config).steps} at {show_eps(config.eps)}"
     with tqdm(total=config.epochs, initial=len(trainer.history), unit="epoch", desc=config.name) as bar:
 
         def on_epoch(log: EpochLog) -> None:
             bar.update(log.epoch + 1 - bar.n)
             bar.write(
-                f"epoch {log.epoch + 1:3d}  loss {log.loss:7.4f}  lsp {log.lsp:8.6f}  "
-                f"held-out clean {log.clean_accuracy:6.1%}  "
-                f"PGD-10 at {show_eps(config.eps)} {log.robust_accuracy:6.1%}  {log.seconds:.0f} s"
+                f"epoch {log.epoch + 1:3d}  loss {log.loss:7.4f}  lsp {log.lsp:8.6f}  held-out clean "
+                f"{log.clean_accuracy:6.1%}  {attack} {log.robust_accuracy:6.1%}  {log.seconds:.0f} s"
             )
 
         def on_batch(epoch: int, done: int, batches: int) -> None:
@@ -75,9 +87,3 @@ def train(
                 bar.refresh()
 
         trainer.run(on_batch, on_epoch)
-    best = max(trainer.history, key=lambda log: log.score)
-    console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
-    if json_path:
-        history = [dataclasses.asdict(log) for log in trainer.history]
-        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
-        write_json(json_path, result)

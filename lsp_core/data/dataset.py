@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +18,23 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """All images of one split: ``images`` uint8 (N,C,H,W), ``labels`` int64 (N,), ``classes`` the names by label."""
+    """All images of one split.
+
+    Attributes:
+        images: uint8 (N,C,H,W).
+        labels: int64 (N,).
+        classes: the names by label.
+        changes: the random changes (of ``lsp_core.training.augmentation``) that leave the class of an image as it is.
+            Small shifts do for nearly every subject. Mirroring does not, think of letters and digits, so that nothing
+            is mirrored unless the row of a data set in ``DATASETS``, or whoever makes an ``ImageDataset``, says so.
+    """
 
     name: str
     split: Split
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    changes: tuple[str, ...] = ("shift",)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -45,18 +56,30 @@ class ImageDataset:
 
     def subset(self, rows: slice | Tensor) -> ImageDataset:
         """Return the data set of those rows."""
-        return ImageDataset(self.name, self.split, self.images[rows], self.labels[rows], self.classes)
+        return dataclasses.replace(self, images=self.images[rows], labels=self.labels[rows])
 
     def to(self, device: str | torch.device) -> ImageDataset:
         """Return the data set on a device; the largest here has 180 MB."""
-        return ImageDataset(self.name, self.split, self.images.to(device), self.labels.to(device), self.classes)
+        return dataclasses.replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the rows to keep and ``held_out`` rows set apart, each class in proportion, both in order.
 
     Source: scikit-learn's ``train_test_split``.
+
+    Raises:
+        ValueError: if either part would be smaller than the number of classes, or a class has a single image.
     """
+    sizes = labels.bincount()
+    classes, most = int((sizes > 0).sum()), len(labels) - int((sizes > 0).sum())
+    if not classes <= held_out <= most:
+        raise ValueError(
+            f"{held_out} of {len(labels)} images cannot be set apart with some of each of {classes} classes on both "
+            f"sides: the number must be from {classes} to {most}."
+        )
+    if (sizes == 1).any():
+        raise ValueError("a class has a single image, but it needs one on each side of the split.")
     from sklearn.model_selection import train_test_split
 
     kept, apart = train_test_split(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,10 +20,14 @@ from lsp_core.store.files import replacing
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 LARGEST_AS_IS = 64  # pixels; larger or unequal images are cropped and resized to FOLDER_SIZE
 FOLDER_SIZE = 32
+CACHE_FORMAT = 2  # raise it whenever the code here or in images.py makes other pixels of the same files
 
 
 def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDataset:
     """Load ``folder/split/<class>/<image>``, decoded once and then read from a cache.
+
+    The cache is used only if it is of these files, unchanged, and of these rules of decoding, and has their number and
+    shape; otherwise the files are decoded anew.
 
     Square images of one size up to 64 pixels stay as they are; others are cropped to a square and resized to 32. The
     data set is grey only if every file is.
@@ -43,15 +47,19 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
         raise DatasetError(f"{base} and {other} have other class folders: give both splits the same.")
     listing = [(label, entry) for label, title in enumerate(classes) for entry in _image_files(base / title)]
     labels = torch.tensor([label for label, _ in listing])
-    digest = hashlib.sha256(str(base.resolve()).encode())
+    # Another Pillow may decode otherwise.
+    rules = (str(base.resolve()), CACHE_FORMAT, LARGEST_AS_IS, FOLDER_SIZE, PIL.__version__)
+    digest = hashlib.sha256(os.fsencode(repr(rules)))
     for label, entry in listing:
         state = entry.stat()
         # The inode tells files apart that changed places, for an archive may unpack all with one time.
         about = f"{classes[label]}/{entry.name} {state.st_ino} {state.st_size} {state.st_mtime_ns};"
-        digest.update(about.encode())
-    images = _cached(
-        f"{folder.name}-{split}-{digest.hexdigest()[:24]}", lambda: _decode_all([entry.path for _, entry in listing])
-    )
+        digest.update(os.fsencode(about))
+    cache = _cache_file(base)
+    images = _read_cache(cache, digest.hexdigest(), len(listing))
+    if images is None:
+        images = _decode_all([entry.path for _, entry in listing])
+        _write_cache(cache, digest.hexdigest(), images)
     return ImageDataset(name or str(folder), split, images, labels, classes)
 
 
@@ -89,18 +97,33 @@ def _decode_all(files: list[str]) -> Tensor:
     return torch.from_numpy(np.stack([fit_image(pixels, channels, size) for pixels in decoded]))
 
 
-def _cached(key: str, compute: Callable[[], Tensor]) -> Tensor:
-    """Return the tensor of that key from the disk, else compute and keep it; a cache that fails is passed by."""
+def _cache_file(base: Path) -> Path:
+    """Return the one file for a split, so that the images of a split that has changed replace the old ones."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsp-lab"
-    path = home / f"{key}.safetensors"
+    place = base.resolve()
+    title = f"{place.parent.name}-{place.name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:24]}"
+    return home / f"{title}.safetensors"
+
+
+def _read_cache(path: Path, key: str, count: int) -> Tensor | None:
+    """Return the images of that key (files and rules of decoding), None if what is there is not just these."""
     try:
         with safe_open(path, framework="pt") as file:
-            return torch.as_tensor(file.get_tensor("images"))
+            if (file.metadata() or {}).get("key") != key:
+                return None
+            images = torch.as_tensor(file.get_tensor("images"))
     except (OSError, SafetensorError):
-        images = compute()
+        return None
+    if images.dtype != torch.uint8 or images.dim() != 4:
+        return None
+    found, channels, height, width = images.shape
+    fits = found == count and channels in (1, 3) and 0 < height == width <= max(LARGEST_AS_IS, FOLDER_SIZE)
+    return images if fits else None
+
+
+def _write_cache(path: Path, key: str, images: Tensor) -> None:
     try:
         with replacing(path) as partial:
-            save_file({"images": images}, partial)
+            save_file({"images": images}, partial, {"key": key})
     except (OSError, SafetensorError):
         pass  # a full disk or a read-only home costs time at the next start, nothing else
-    return images

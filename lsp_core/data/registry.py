@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lsp_core.data.dataset import DatasetError, ImageDataset, Split
 from lsp_core.data.downloaded import DIGITS, FASHION, load_cifar10, load_digits, load_torchvision
 from lsp_core.data.folder import load_folder
 
-Loader = Callable[[Path, Split, bool], ImageDataset]
+Loader = Callable[[Path, Split, bool], ImageDataset]  # the root, the split, and whether to download what is absent
 
-DATASETS: dict[str, Loader] = {
-    "digits": load_digits,
-    "mnist": functools.partial(load_torchvision, "mnist", "MNIST", DIGITS),
-    "fashion-mnist": functools.partial(load_torchvision, "fashion-mnist", "FashionMNIST", FASHION),
-    "cifar10": load_cifar10,
-    "cifar100": functools.partial(load_torchvision, "cifar100", "CIFAR100", None),
-    "svhn": functools.partial(load_torchvision, "svhn", "SVHN", DIGITS),
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """How a data set is loaded, and which random changes leave the class of its images as it is."""
+
+    load: Loader
+    changes: tuple[str, ...] = ("shift",)
+
+
+MIRRORED = ("shift", "flip")
+
+DATASETS: dict[str, NamedDataset] = {
+    "digits": NamedDataset(load_digits),
+    "mnist": NamedDataset(partial(load_torchvision, "mnist", "MNIST", DIGITS)),
+    "fashion-mnist": NamedDataset(partial(load_torchvision, "fashion-mnist", "FashionMNIST", FASHION), MIRRORED),
+    "cifar10": NamedDataset(load_cifar10, MIRRORED),
+    "cifar100": NamedDataset(partial(load_torchvision, "cifar100", "CIFAR100", None), MIRRORED),
+    "svhn": NamedDataset(partial(load_torchvision, "svhn", "SVHN", DIGITS)),  # house numbers: a mirrored 2 is none
 }
 
 
@@ -27,6 +40,8 @@ def load_dataset(
     name: str, split: Split = "test", root: str | Path | None = None, *, download: bool = False
 ) -> ImageDataset:
     """Load a split of a named data set, or of a folder that holds ``train/<class>/…`` and ``test/<class>/…``.
+
+    A folder may hold digits or letters, so that the training shifts its images a little but never mirrors them.
 
     Args:
         name: one of ``DATASETS``, or the path of a folder.
@@ -40,7 +55,8 @@ def load_dataset(
     if split not in ("train", "test"):
         raise DatasetError(f"split is {split!r}, but it must be train or test.")
     if name in DATASETS:
-        return DATASETS[name](data_root(root), split, download)
+        row = DATASETS[name]
+        return dataclasses.replace(row.load(data_root(root), split, download), changes=row.changes)
     if Path(name).is_dir():
         return load_folder(Path(name), split)
     raise DatasetError(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +13,11 @@ from lsp_core.attacks import Ensemble
 from lsp_core.attacks.contract import check_batch, check_logits, check_untargeted
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
+from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.evaluation.passes import OnProgress, PassCounter
 from lsp_core.evaluation.resume import Sitting, fingerprint
-from lsp_core.types import Attack, Record
+from lsp_core.types import Attack
 
 TOLERANCE = 1e-6
 
@@ -67,39 +67,34 @@ class Evaluation:
         """Wilson 95 % interval of the robust accuracy."""
         return wilson_interval(int(self.robust_correct.sum()), self.n)
 
-    def to_record(self, name: str = "") -> Record:
-        """Return what goes into JSON, as ``lsp_core.evaluation.records`` documents it.
+    def entry(self, name: str = "") -> Entry:
+        """Return what files keep of it; which images these are, and where and when it was, the caller adds.
 
         Args:
             name: of the attack in ``ATTACKS``, or several joined by ``+``; "" for one that stands in no table.
         """
-        parts = [
-            {"label": label(part), "fooled": int((self.fooled_by == place).sum())}
-            for place, part in enumerate(sequence(self.attack))
-        ]
-        return {
-            "name": name,
-            "attack": type(self.attack).__name__,
-            "label": label(self.attack),
-            "norm": self.attack.norm,
-            "eps": self.attack.eps,
-            "settings": settings(self.attack),
-            "n": self.n,
-            "clean_accuracy": self.clean_accuracy,
-            "clean_interval": list(self.clean_interval),
-            "robust_accuracy": self.robust_accuracy,
-            "robust_interval": list(self.robust_interval),
-            "fooled_by": parts,
-            "clean_correct": _bits(self.clean_correct),
-            "robust_correct": _bits(self.robust_correct),
-            "forward_passes": self.forward_passes,
-            "backward_passes": self.backward_passes,
-            "seconds": round(self.seconds, 2),
-        }
-
-
-def _bits(flags: Tensor) -> str:
-    return np.packbits(flags.cpu().numpy()).tobytes().hex()
+        return Entry(
+            name=name,
+            attack=type(self.attack).__name__,
+            label=label(self.attack),
+            norm=self.attack.norm,
+            eps=self.attack.eps,
+            settings=settings(self.attack),
+            n=self.n,
+            clean_accuracy=self.clean_accuracy,
+            clean_interval=self.clean_interval,
+            robust_accuracy=self.robust_accuracy,
+            robust_interval=self.robust_interval,
+            fooled_by=tuple(
+                Fooled(label(part), int((self.fooled_by == place).sum()))
+                for place, part in enumerate(sequence(self.attack))
+            ),
+            clean_correct=pack(self.clean_correct.cpu().numpy()),
+            robust_correct=pack(self.robust_correct.cpu().numpy()),
+            forward_passes=self.forward_passes,
+            backward_passes=self.backward_passes,
+            seconds=round(self.seconds, 2),
+        )
 
 
 def sequence(attack: Attack) -> tuple[Attack, ...]:

@@ -13,7 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lsp_core.lsp.terms import TERMS, unit
+from lsp_core.lsp.terms import TERMS
+from lsp_core.lsp.terms.geometry import unit
 from lsp_core.types import check_fields, pick
 
 Vicinity = Literal["noise", "adversarial"]
@@ -58,17 +59,17 @@ class LSP:
         pick("structure term", self.term, TERMS)
         if self.term == "vicinity" and self.part == "neighbors":
             raise ValueError("part is neighbors, but the term vicinity knows only the ball: choose another term.")
-        for name in ("weight", "eps", "warmup"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be finite and 0 or more.")
-        if self.eps > 1 or self.warmup > 1:
-            raise ValueError(f"eps and warmup of LSP are {self.eps:g} and {self.warmup:g}, but they must be 1 or less.")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight of LSP is {self.weight:g}, but it must be finite and 0 or more.")
+        for name in ("eps", "warmup"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} of LSP is {getattr(self, name):g}, but it must be from 0 to 1.")
         if not 0 < self.share <= 1:
             raise ValueError(f"share of LSP is {self.share:g}, but it must be above 0 and at most 1.")
-        if self.k < 1 or not 0 < self.temperature < math.inf:
-            raise ValueError(
-                f"k is {self.k} and temperature {self.temperature:g}, but LSP needs both finite and above 0."
-            )
+        if self.k < 1:
+            raise ValueError(f"k of LSP is {self.k}, but it must be 1 or more.")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature of LSP is {self.temperature:g}, but it must be finite and above 0.")
 
     def count(self, batch_size: int) -> int:
         """Return how many images of a batch the term looks at: their share, and one at the least."""
@@ -97,7 +98,7 @@ class LSP:
             features, vic_features = unit(features), unit(vic_features)
         anchors = {"ball": [vic_features], "neighbors": [features], "both": [features, vic_features]}[self.part]
         if self.term == "vicinity":
-            anchors = [vic_features]  # an image is where it is
+            anchors = [vic_features]  # this term compares each image with its point alone
         return TERMS[self.term](images, features, anchors, self.k, self.temperature)
 
 

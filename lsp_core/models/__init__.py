@@ -29,7 +29,8 @@ def build_model(
     """
     model = pick("model", name, MODELS)(image_shape, classes, mean, std)
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        # On the device "meta" there is nothing to draw, and torch would load its compiler to do so: 1.3 s.
+        if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:
             # He et al. 2015: torch's own default shrinks the signal layer by layer, and training starts epochs later.
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if module is model.head else "relu")
             if module.bias is not None:

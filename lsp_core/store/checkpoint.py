@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,100 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lsp_core.models import build_model
+from lsp_core.store.card import Card
 from lsp_core.store.files import replacing
+from lsp_core.store.schema import SchemaError, parse
 from lsp_core.store.weights import weights_sha256
-from lsp_core.types import Classifier, Record
-
-FORMAT = "lsp-lab/checkpoint/1"
+from lsp_core.types import Classifier
 
 
 class CheckpointError(ValueError):
     """A file that is no checkpoint of this project; the message is one sentence that says why."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a person must know of a checkpoint before believing a figure of it.
-
-    Attributes:
-        name: ``<data set>-<model>-<objective>[-lsp]``.
-        lsp: the settings of the regularizer, None for a baseline.
-        config: the whole training configuration.
-        held_out: accuracies (fractions) on the part of the training set that was held out, with their n and attack.
-        command: the command that made it.
-    """
-
-    name: str
-    model: str
-    dataset: str
-    objective: str
-    image_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    lsp: Record | None = None
-    config: Record = field(default_factory=dict)
-    seed: int = 0
-    epoch: int = 0
-    held_out: Record = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    date: str = ""
-    command: str = ""
-
-    @property
-    def twin(self) -> str:
-        """The name of the checkpoint that differs in nothing but the LSP term."""
-        return self.name.removesuffix("-lsp") if self.name.endswith("-lsp") else f"{self.name}-lsp"
-
-    def is_twin_of(self, other: Card) -> bool:
-        """Whether the two differ in nothing but the LSP term: one has it, and all other settings are the same."""
-        here, there = (
-            {key: value for key, value in card.config.items() if key not in ("lsp", "history")}
-            for card in (self, other)
-        )
-        return (self.lsp is None) != (other.lsp is None) and self.dataset == other.dataset and here == there
-
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        """Read a card.
-
-        Raises:
-            CheckpointError: if something is missing, unknown or of the wrong kind.
-        """
-        try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT:
-                raise CheckpointError("its card has another format.")
-            for key in ("image_shape", "classes", "mean", "std"):
-                record[key] = tuple(record[key])
-            card = cls(**record)
-        except CheckpointError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise CheckpointError("its card cannot be read.") from error
-        card._check()
-        return card
-
-    def _check(self) -> None:
-        texts = (self.name, self.model, self.dataset, self.objective, self.date, self.command, *self.classes)
-        records = (self.config, self.held_out, self.versions, self.lsp or {})
-        if not (
-            all(isinstance(value, str) for value in texts)
-            and all(isinstance(value, dict) for value in records)
-            and all(isinstance(value, int | float) for value in (*self.mean, *self.std))
-            and all(isinstance(value, int) for value in (self.seed, self.epoch))
-        ):
-            raise CheckpointError("its card has values of the wrong kind.")
-        if len(self.image_shape) != 3 or not all(isinstance(n, int) and 0 < n <= 4096 for n in self.image_shape):
-            raise CheckpointError(f"its card gives the image shape {self.image_shape}.")
-        if not len(self.mean) == len(self.std) == self.image_shape[0]:
-            raise CheckpointError(f"its card has another number of means or deviations than {self.image_shape[0]}.")
-        if not 2 <= len(self.classes) <= 100_000:
-            raise CheckpointError(f"its card gives {len(self.classes)} classes.")
-
-    def to_json(self) -> str:
-        """Return the card as JSON text."""
-        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)})
 
 
 def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -117,7 +30,7 @@ def save_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[st
 
 def save_checkpoint(path: str | Path, model: Classifier, card: Card) -> None:
     """Write the model's weights and its card to ``path`` (atomic: temporary file, fsync, rename)."""
-    save_tensors(path, model.state_dict(), {"card": card.to_json()})
+    save_tensors(path, model.state_dict(), {"card": json.dumps(card.to_record())})
 
 
 def read_card(path: str | Path) -> Card:
@@ -131,10 +44,10 @@ def read_card(path: str | Path) -> Card:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         if "card" not in metadata:
-            raise CheckpointError("it has no model card, so it was not written by this project.")
-        return Card.from_json(metadata["card"])
-    except CheckpointError as error:
-        raise CheckpointError(f"{path} is no checkpoint: {error}") from error.__cause__
+            raise CheckpointError(f"{path} is no checkpoint: it has no model card, so it is not of this project.")
+        return parse(Card, metadata["card"])
+    except SchemaError as error:
+        raise CheckpointError(f"{path} is no checkpoint: its card is no {Card.SCHEMA}: {error}") from error
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist.") from None
     except (OSError, SafetensorError):

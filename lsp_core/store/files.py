@@ -9,8 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from lsp_core.types import Record
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -30,6 +36,41 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold the right to change ``path``, so that what is read and written back loses nobody else's change meanwhile.
+
+    Where the system or the file system knows no locks, nothing is held.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")  # beside it, because ``replacing`` gives the name to another file
+    file = _lock(lock)
+    try:
+        yield
+    finally:
+        if file is not None:
+            lock.unlink(missing_ok=True)  # while it is held: whoever waits for it sees that it is gone
+            file.close()
+
+
+def _lock(path: Path) -> IO[str] | None:
+    """Wait for the lock, and return the file whose closing gives it back; None where there are no locks."""
+    while fcntl is not None:
+        file = open(path, "w")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass  # whoever held it has removed it
+        except OSError:
+            file.close()
+            return None
+        file.close()
+    return None
 
 
 def write_json(path: str | Path, record: Record) -> None:

@@ -7,8 +7,10 @@ in ``__post_init__``. A machine that only trains and attacks need not have pydan
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union
@@ -31,9 +33,9 @@ class Stored:
     __pydantic_config__: ClassVar[Record] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 
     def to_record(self) -> Record:
-        """Return what goes into JSON: the schema first."""
+        """Return what goes into JSON: the schema first, and no field that is None unless somebody says otherwise."""
         head = {"schema": self.SCHEMA} if self.SCHEMA else {}
-        return {**head, **dataclasses.asdict(typing.cast(Any, self))}
+        return {**head, **_plain(self)}
 
     def write(self, path: str | Path) -> None:
         """Write the file; a reader finds the old one or the new one."""
@@ -60,6 +62,15 @@ def read(kind: type[T], path: str | Path) -> T:
         raise SchemaError(f"{path} is no {kind.SCHEMA} file: {error}") from error
 
 
+def schema_of(path: str | Path) -> object:
+    """Return what a file calls its format, None if it does not say or cannot be read."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found.get("schema") if isinstance(found, dict) else None
+
+
 def parse(kind: type[T], text: str) -> T:
     """Read the JSON text of a file.
 
@@ -67,7 +78,7 @@ def parse(kind: type[T], text: str) -> T:
         SchemaError: if it is no JSON, has another schema, or a value that does not belong there.
     """
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise SchemaError("it holds no JSON.") from error
     if not isinstance(found, dict):
@@ -83,21 +94,41 @@ def build(kind: type[T], record: Record) -> T:
     Raises:
         SchemaError: naming the value that does not belong there.
     """
+    check = _checker(typing.cast(Any, kind))
+    try:
+        # By way of JSON, for which pydantic takes a list for a tuple and nothing else for what it is not.
+        return typing.cast(T, check(json.dumps(record)) if check else _trusted(kind, record))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise SchemaError(_sentence(error)) from error
+
+
+@functools.cache
+def _checker(kind: Any) -> Callable[[str], Any] | None:
     try:
         import pydantic
     except ImportError:
-        return typing.cast(T, _trusted(kind, record))
-    try:
-        # By way of JSON, for which pydantic takes a list for a tuple and nothing else for what it is not.
-        return pydantic.TypeAdapter(kind).validate_json(json.dumps(record))
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ").removesuffix(".")
-        given = "" if first["type"] in ("missing", "value_error") else f" ({_show(first['input'])})"
-        raise SchemaError(f"{where}{given}: {message}." if where else f"{message}.") from error
-    except (TypeError, ValueError, RecursionError) as error:  # JSON cannot hold it
-        raise SchemaError(f"{error}.") from error
+        return None
+    return pydantic.TypeAdapter(kind).validate_json
+
+
+def _sentence(error: Exception) -> str:
+    if not hasattr(error, "errors"):
+        return f"{str(error).removesuffix('.')}."
+    first = error.errors(include_url=False)[0]  # of pydantic
+    where = ".".join(str(part) for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ").removesuffix(".")
+    given = "" if first["type"] in ("missing", "value_error", "json_invalid") else f" ({_show(first['input'])})"
+    return f"{where}{given}: {message}." if where else f"{message}."
+
+
+def _plain(value: Any) -> Any:
+    """Turn dataclasses into tables and tuples into lists."""
+    if dataclasses.is_dataclass(value):
+        fields = [(own, getattr(value, own.name)) for own in dataclasses.fields(value)]
+        return {own.name: _plain(each) for own, each in fields if each is not None or own.default is not None}
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _trusted(kind: Any, value: Any) -> Any:
@@ -105,10 +136,7 @@ def _trusted(kind: Any, value: Any) -> Any:
     outer, inner = typing.get_origin(kind) or kind, typing.get_args(kind)
     if dataclasses.is_dataclass(outer) and isinstance(value, dict):
         kinds = typing.get_type_hints(outer)
-        try:
-            return typing.cast(Any, outer)(**{name: _trusted(kinds[name], each) for name, each in value.items()})
-        except (TypeError, KeyError) as error:
-            raise SchemaError(f"{error}.") from error
+        return typing.cast(Any, outer)(**{name: _trusted(kinds.get(name), each) for name, each in value.items()})
     if outer in (Union, UnionType):
         fit = next((one for one in inner if dataclasses.is_dataclass(typing.get_origin(one) or one)), None)
         return _trusted(fit, value) if fit is not None and isinstance(value, dict) else value
@@ -118,6 +146,10 @@ def _trusted(kind: Any, value: Any) -> Any:
     if outer is dict and isinstance(value, dict) and inner:
         return {key: _trusted(inner[1], each) for key, each in value.items()}
     return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON.")
 
 
 def _show(found: Any) -> str:

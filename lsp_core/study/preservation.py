@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsp_core.lsp.terms import unit
+from lsp_core.lsp.terms.geometry import unit
 from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
 from lsp_core.types import Classifier, Record
 

@@ -111,12 +111,14 @@ class Preset:
         """Return the runs grid by grid: one that stands in two has in the second the attacks of both.
 
         Raises:
-            ValueError: if two grids mean different things by one run.
+            ValueError: if two grids mean different things by one run, or two folders have one last name.
         """
         found: list[Run] = []
         latest: dict[str, Run] = {}
         for run in itertools.chain.from_iterable(grid.runs() for grid in self.grids):
             known = latest.get(run.id, run)
+            if known.dataset != run.dataset:
+                raise ValueError(f"{known.dataset} and {run.dataset} have one last name, and so one file: rename one.")
             if (known.settings, known.n) != (run.settings, run.n):
                 raise ValueError(f"variant {run.variant!r} of {run.id} has other settings or n in another grid.")
             latest[run.id] = replace(run, attacks=tuple(dict.fromkeys(known.attacks + run.attacks)))

@@ -119,9 +119,11 @@ class Worker:
         images, labels = self._test_images(run, n)
         self._states(run).mkdir(parents=True, exist_ok=True)
         state = self._states(run) / "evaluation.state"
-        return evaluate(
-            model, images, labels, attack, batch_size, state=state, on_progress=self.on_progress
-        ).to_record()
+        return (
+            evaluate(model, images, labels, attack, batch_size, state=state, on_progress=self.on_progress)
+            .entry()
+            .to_record()
+        )
 
     def _craft(self, run: Run, checkpoint: Path, plan: Plan) -> tuple[Classifier, torch.Tensor, torch.Tensor]:
         """Return a model, images, and what becomes of them under attack."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lsp_core.training.config import TrainConfig
 from lsp_core.training.objectives import Objective
-from lsp_core.training.recipes import TrainConfig
 from lsp_core.types import Classifier
 
 
@@ -17,9 +17,9 @@ class Criterion:
     """The loss of a batch.
 
     Attributes:
-        model: in training mode; crafting leaves it so.
-        generator: draws the seeds of crafted examples.
-        noise: draws the points of LSP's noise ball.
+        model: in training mode, and still so after each call.
+        generator: the random stream that the seeds of crafted examples come from.
+        noise: the random stream that the points of LSP's noise ball come from.
     """
 
     model: Classifier
@@ -54,10 +54,10 @@ class Criterion:
         return loss + term * lsp.weight * min(1.0, progress / max(lsp.warmup, 1e-9)), term
 
     def views(self, images: Tensor, labels: Tensor, progress: float) -> dict[str, Tensor]:
-        """Return the batches that go through the model together.
+        """Return the batches that go through the model, by name: "clean", "adversarial" and "noise", as needed.
 
-        Together, because batch norm then treats an image and its eps-ball point alike, as it will in use. So the
-        statistics of a twin come from both, and those of its baseline from the one batch that it trains on.
+        They go together, because batch norm then treats an image and its eps-ball point alike, as it will in use. So
+        the statistics of a twin come from both, and those of its baseline from the one batch that it trains on.
         """
         lsp, views = self.config.lsp, {}
         part = images[: lsp.count(len(images))] if lsp is not None else images[:0]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsp_core.attacks import PGD
-from lsp_core.store.checkpoint import Card
+from lsp_core.store.card import Card
 from lsp_core.store.provenance import today, versions
+from lsp_core.training.config import TrainConfig
 from lsp_core.training.partition import Partition
-from lsp_core.training.recipes import TrainConfig
-from lsp_core.types import Record
+from lsp_core.types import Record, check_fields
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,17 @@ class EpochLog:
     robust_accuracy: float
     seconds: float
 
+    def __post_init__(self) -> None:
+        check_fields(self, "EpochLog")
+
     @property
     def score(self) -> float:
-        """What the best epoch has most of: the mean of clean and PGD accuracy, for every objective alike."""
+        """The figure that the best epoch is chosen by: the mean of clean and PGD accuracy, for every objective."""
         return (self.clean_accuracy + self.robust_accuracy) / 2
 
 
-def referee(config: TrainConfig) -> PGD:
-    """Return the attack that every epoch is validated with, whatever the objective."""
+def validation_attack(config: TrainConfig) -> PGD:
+    """Return the attack on the held-out images after every epoch; it chooses the epoch, and proves no robustness."""
     return PGD(config.eps, steps=10, seed=0)
 
 
@@ -58,7 +61,7 @@ def training_card(
             "n": len(parts.held_out),
             "clean_accuracy": log.clean_accuracy,
             "robust_accuracy": log.robust_accuracy,
-            "attack": {"name": "PGD", **dataclasses.asdict(referee(config))},
+            "attack": {"name": "PGD", **dataclasses.asdict(validation_attack(config))},
             "chosen_by": "mean of clean and PGD accuracy, over the epochs",
         },
         versions=versions(),

@@ -1,129 +1,74 @@
-"""How to train: one record holds every setting, and each data set has a recipe that both twins share."""
+"""How each data set is trained on: a new recipe is one entry of ``RECIPES``, and both twins share it."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from lsp_core.data import ImageDataset
 from lsp_core.lsp.lsp import LSP
-from lsp_core.models import MODELS
+from lsp_core.training.config import TrainConfig
 from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.types import Precision, Record, check_fields, pick
+from lsp_core.types import Record, pick
+
+__all__ = ["RECIPES", "Recipe", "TrainConfig", "recipe"]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Everything that a training depends on besides the data.
+class Recipe:
+    """The settings of one data set that differ from the defaults of ``TrainConfig`` and ``LSP``.
 
     Attributes:
-        eps: Linf radius that the objective trains for and that held-out PGD attacks with, in pixel units.
-        steps: PGD steps of adversarial training.
-        eps_warmup: share of the training over which eps rises from 0.
-        augment: random crops (4 pixels of padding) and flips.
-        held_out: training images set apart to choose the best epoch; never test images.
-        limit: use this many training images; None is all.
-        precision: of the forward and backward passes; the weights stay float32.
-        ema: decay per step of the weight average that is then validated and saved; 0 keeps none.
-        label_smoothing: share of each label that all classes divide among them, in every cross-entropy.
-        noise: radius of uniform noise on half the images of each batch, in pixel units: augmentation without any term,
-            and so the control for LSP's noise ball.
+        common: settings of every training.
+        clean: what objectives add that train on the images as they are; ``clean_lsp`` are their settings of LSP.
+        crafting: what objectives add that craft adversarial examples; ``crafting_lsp`` are their settings of LSP.
     """
 
-    dataset: str
-    model: str
-    objective: str = "standard"
-    lsp: LSP | None = None
-    epochs: int = 10
-    batch_size: int = 128
-    lr: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    eps: float = 0.1
-    steps: int = 7
-    eps_warmup: float = 0.2
-    augment: bool = False
-    held_out: int = 1000
-    limit: int | None = None
-    precision: Precision = "float32"
-    seed: int = 0
-    ema: float = 0.0
-    label_smoothing: float = 0.0
-    noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, "TrainConfig")
-        pick("model", self.model, MODELS)
-        objective = pick("objective", self.objective, OBJECTIVES)(self.steps, self.label_smoothing)
-        for name in ("eps", "noise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name):g}, but it must be from 0 to 1 (pixels).")
-        for name in ("ema", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name):g}, but it must be 0 or more and below 1.")
-        for name in ("epochs", "batch_size", "steps", "held_out"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit is {self.limit}, but it must be 1 or more.")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"lr is {self.lr:g}, but it must be above 0.")
-        if self.lsp is not None and self.lsp.vicinity == "adversarial" and not objective.crafts:
-            raise ValueError(
-                f"the adversarial vicinity needs an objective that crafts examples, and {self.objective} crafts none: "
-                "use the noise vicinity."
-            )
-
-    @property
-    def name(self) -> str:
-        """``<data set>-<model>-<objective>[-lsp]``; a folder gives its own name."""
-        return f"{Path(self.dataset).name}-{self.model}-{self.objective}{'-lsp' if self.lsp else ''}"
-
-    def to_record(self) -> Record:
-        """Return the settings for JSON."""
-        return dataclasses.asdict(self)
+    common: Record
+    clean: Record = field(default_factory=dict)
+    clean_lsp: Record = field(default_factory=dict)
+    crafting: Record = field(default_factory=dict)
+    crafting_lsp: Record = field(default_factory=dict)
 
 
-# Per data set: what every objective shares, then what each adds, then the structure term's settings for each.
-SHARED: dict[str, Record] = {
-    "digits": {"model": "cnn", "epochs": 60, "batch_size": 64, "held_out": 200},
-    "mnist": {"model": "cnn", "epochs": 10, "precision": "bfloat16"},
-    "cifar10": {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "bfloat16"},
-}
-OWN: dict[tuple[str, str], Record] = {
-    ("digits", "standard"): {"eps": 32 / 255},
-    ("digits", "pgd-at"): {"eps": 0.2},
-    ("mnist", "standard"): {"eps": 0.1},
-    ("mnist", "pgd-at"): {"eps": 0.3, "steps": 5, "epochs": 5},
-    ("cifar10", "standard"): {"eps": 2 / 255},
-    ("cifar10", "pgd-at"): {"eps": 8 / 255, "steps": 4, "epochs": 10},
-}
 # A quarter of each batch: the whole one adds 2 points on digits, none on MNIST, and costs four times as much.
 NOISE: Record = {"vicinity": "noise", "share": 0.25}
 CRAFTED: Record = {"vicinity": "adversarial", "share": 0.25}
-STRUCTURE: dict[tuple[str, str], Record] = {
-    ("digits", "standard"): {**NOISE, "weight": 200.0, "eps": 0.3},
-    ("digits", "pgd-at"): {**CRAFTED, "weight": 20.0},
-    ("mnist", "standard"): {**NOISE, "weight": 60.0, "eps": 0.3},
-    ("mnist", "pgd-at"): {**CRAFTED, "weight": 10.0},
-    ("cifar10", "standard"): {**NOISE, "weight": 100.0, "eps": 8 / 255},
-    ("cifar10", "pgd-at"): {**CRAFTED, "weight": 10.0},
+
+RECIPES: dict[str, Recipe] = {
+    "digits": Recipe(
+        {"model": "cnn", "epochs": 60, "batch_size": 64, "held_out": 200},
+        clean={"eps": 32 / 255},
+        clean_lsp={**NOISE, "weight": 200.0, "eps": 0.3},
+        crafting={"eps": 0.2},
+        crafting_lsp={**CRAFTED, "weight": 20.0},
+    ),
+    "mnist": Recipe(
+        {"model": "cnn", "epochs": 10, "precision": "bfloat16"},
+        clean={"eps": 0.1},
+        clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3},
+        crafting={"eps": 0.3, "steps": 5, "epochs": 5},
+        crafting_lsp={**CRAFTED, "weight": 10.0},
+    ),
+    "cifar10": Recipe(
+        {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "bfloat16"},
+        clean={"eps": 2 / 255},
+        clean_lsp={**NOISE, "weight": 100.0, "eps": 8 / 255},
+        crafting={"eps": 8 / 255, "steps": 4, "epochs": 10},
+        crafting_lsp={**CRAFTED, "weight": 10.0},
+    ),
 }
-# The other terms compare images with neighbours in the batch, so they look at all of it; weights tried on digits.
-OTHERS: dict[str, Record] = {
-    "distribution": {"share": 1.0, "weight": 1.0},
-    "laplacian": {"share": 1.0, "weight": 10.0},
-    "reconstruction": {"share": 1.0, "weight": 10.0},
-}
+GREY, COLOUR = "mnist", "cifar10"  # whose recipe a data set without one of its own follows
+
+# Weights of the terms that compare images with neighbours in the batch, tried on digits; 1 for a term not named here.
+NEIGHBOR_WEIGHTS = {"distribution": 1.0, "laplacian": 10.0, "reconstruction": 10.0}
 
 
 def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None, **changes: Any) -> TrainConfig:
     """Return the recipe of a data set and objective, with ``changes`` on top (None changes nothing).
 
-    Data sets without a recipe of their own follow MNIST if grey, CIFAR-10 if colour.
+    Data sets without a recipe of their own follow MNIST if grey, CIFAR-10 if colour, and hold out at most a fifth of
+    their images.
 
     Args:
         data: the training split, whose shape and size decide for a data set without a recipe.
@@ -131,20 +76,30 @@ def recipe(data: ImageDataset, dataset: str, objective: str, lsp: Record | None,
         objective: one of ``OBJECTIVES``.
         lsp: settings of the regularizer that differ from the recipe's, None for a baseline.
         changes: fields of ``TrainConfig``.
+
+    Raises:
+        ValueError: if a name is unknown or a value cannot be meant.
     """
-    pick("objective", objective, OBJECTIVES)
-    like = dataset if dataset in SHARED else "mnist" if data.image_shape[0] == 1 else "cifar10"
-    kin = "pgd-at" if OBJECTIVES[objective](1, 0.0).crafts else "standard"  # all that train on examples share a recipe
-    settings: Record = {**SHARED[like], **OWN.get((like, kin), {}), "objective": objective}
-    if like != dataset:
+    crafts = pick("objective", objective, OBJECTIVES)(1, 0.0).crafts
+    found = RECIPES.get(dataset) or RECIPES[GREY if data.image_shape[0] == 1 else COLOUR]
+    settings: Record = {**found.common, **(found.crafting if crafts else found.clean), "objective": objective}
+    if dataset not in RECIPES:
         settings["held_out"] = max(len(data.classes), min(settings.get("held_out", 1000), len(data) // 5))
+        settings["augment"] = settings.get("augment", False) and bool(data.changes)
     settings.update({key: value for key, value in changes.items() if value is not None})
     if lsp is not None:
-        given = {key: value for key, value in lsp.items() if value is not None}
-        term = OTHERS.get(given.get("term", "vicinity"), {})
-        settings["lsp"] = LSP(**{"eps": settings["eps"], **STRUCTURE[like, kin], **term, **given})
-        if "eps" in given and settings["lsp"].vicinity == "adversarial":
-            raise ValueError(
-                "eps of LSP is the radius of the noise ball, but the vicinity is adversarial: leave it out."
-            )
+        own = found.crafting_lsp if crafts else found.clean_lsp
+        settings["lsp"] = _structure({"eps": settings["eps"], **own}, lsp)
     return TrainConfig(dataset=dataset, **settings)
+
+
+def _structure(own: Record, lsp: Record) -> LSP:
+    """Return the regularizer of a recipe, ``own``, with the settings that somebody gave on top."""
+    given = {key: value for key, value in lsp.items() if value is not None}
+    term = given.get("term", "vicinity")
+    # Neighbours are looked for within the part of the batch that a term sees, so these terms see all of it.
+    wide = {} if term == "vicinity" else {"share": 1.0, "weight": NEIGHBOR_WEIGHTS.get(term, 1.0)}
+    structure = LSP(**{**own, **wide, **given})
+    if "eps" in given and structure.vicinity == "adversarial":
+        raise ValueError("eps of LSP is the radius of the noise ball, but the vicinity is adversarial: leave it out.")
+    return structure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from lsp_core.store.checkpoint import CheckpointError, save_tensors
+from lsp_core.training.config import TrainConfig
+from lsp_core.training.log import EpochLog
+from lsp_core.training.partition import Partition
 from lsp_core.types import Classifier, Record
 
 
 @dataclass(frozen=True)
 class RunState:
-    """All that changes from step to step: it is saved, and changed in place by ``load``.
+    """All that changes from step to step: ``save`` writes it to a file, and ``load`` sets it back to a file's.
 
     Attributes:
         generators: the random streams, by name.
@@ -30,40 +34,54 @@ class RunState:
     generators: Mapping[str, torch.Generator]
     average: AveragedModel | None = None
 
-    def save(self, path: Path, settings: Record, history: list[Record]) -> None:
-        """Write the state to ``path`` (atomic), with the settings of the run and what is known of its epochs."""
+    def save(self, path: Path, config: TrainConfig, parts: Partition, history: list[EpochLog]) -> None:
+        """Write the state to ``path`` (atomic), with what the run trains on, its settings and its epochs so far."""
         tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
-        for index, parameter in enumerate(self.model.parameters()):
-            tensors[f"momentum.{index}"] = self.optimizer.state[parameter]["momentum_buffer"]
+        if config.momentum:
+            for index, parameter in enumerate(self.model.parameters()):
+                tensors[f"momentum.{index}"] = self.optimizer.state[parameter]["momentum_buffer"]
         if self.average is not None:
             tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
         tensors |= {name: generator.get_state() for name, generator in self.generators.items()}
-        save_tensors(path, tensors, {"state": json.dumps({"config": settings, "history": history})})
+        logs = [dataclasses.asdict(log) for log in history]
+        state = {"config": config.to_record(), "data": parts.to_record(), "history": logs}
+        save_tensors(path, tensors, {"state": json.dumps(state)})
 
-    def load(self, path: Path, settings: Record, device: str) -> list[Record]:
+    def load(self, path: Path, config: TrainConfig, parts: Partition, device: str) -> list[EpochLog]:
         """Go back to the state in ``path``; return the history that was saved with it.
 
         Raises:
-            CheckpointError: if the run was of other settings, or the file is damaged.
+            CheckpointError: if the run was of other settings or other images, or the file is damaged.
         """
         try:
             with safe_open(path, framework="pt", device=device) as file:
                 state: Record = json.loads(file.metadata()["state"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            history: list[Record] = state["history"]
-            if state["config"] == settings:
-                self._restore(tensors)
-        except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError) as error:
+            history = [EpochLog(**entry) for entry in state["history"]]
+            other = self._other(state, config, parts)
+            if not other:
+                self._restore(tensors, config)
+        except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{path} is no run that can go on here (on another device, perhaps): remove the file to start anew."
             ) from error
-        if state["config"] != settings:
-            raise CheckpointError(f"{path} belongs to a run with other settings: repeat those, or remove the file.")
+        if other:
+            raise CheckpointError(f"{path} belongs to a run with other {other}: repeat those, or remove the file.")
         return history
 
-    def _restore(self, tensors: dict[str, Tensor]) -> None:
+    def _other(self, state: Record, config: TrainConfig, parts: Partition) -> str:
+        """Return what tells the run of a saved state from this one, "" if nothing does."""
+        try:
+            same = TrainConfig.from_record(state["config"]) == config
+        except ValueError:
+            same = False
+        if not same:
+            return "settings"
+        return "" if parts.agrees(state["data"]) else "images"
+
+    def _restore(self, tensors: dict[str, Tensor], config: TrainConfig) -> None:
         self.model.load_state_dict(_below("model.", tensors))
-        for index, parameter in enumerate(self.model.parameters()):
+        for index, parameter in enumerate(self.model.parameters() if config.momentum else ()):
             momentum = torch.empty_like(parameter).copy_(tensors[f"momentum.{index}"])  # keeps the memory format
             self.optimizer.state[parameter]["momentum_buffer"] = momentum
         if self.average is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,29 +13,32 @@ from torch import Tensor, nn
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation import Evaluation, evaluate
 from lsp_core.models import build_model
-from lsp_core.store.checkpoint import CheckpointError, read_card, save_checkpoint
-from lsp_core.training.augmentation import augment, noise_half
+from lsp_core.store.checkpoint import save_checkpoint
+from lsp_core.training.augmentation import augment, describe_changes, noise_half
 from lsp_core.training.average import weight_average
+from lsp_core.training.config import TrainConfig
 from lsp_core.training.criterion import Criterion
-from lsp_core.training.log import EpochLog, referee, training_card
+from lsp_core.training.earlier import finished, refuse_other_data
+from lsp_core.training.log import EpochLog, training_card, validation_attack
 from lsp_core.training.objectives import OBJECTIVES
 from lsp_core.training.partition import Partition
-from lsp_core.training.recipes import TrainConfig
 from lsp_core.training.resume import RunState
 from lsp_core.types import Classifier, Record
 
-__all__ = ["CONSTANTS", "EpochLog", "OnBatch", "OnEpoch", "Trainer"]
-
-CLIP, PEAK = 5.0, 0.2
-CONSTANTS: Record = {
-    "optimizer": "SGD with Nesterov momentum",
-    "schedule": f"linear to lr over the first {PEAK:.0%} of the steps, then linear to 0",
-    "gradient_clip": CLIP,
-    "augmentation": "shifts of up to 4 pixels and flips, where augment is on",
-}  # what no recipe changes, for the card
-
+CLIP = 5.0  # largest norm of the gradient of a step
+PEAK = 0.2  # share of the training after which the learning rate is highest
 OnBatch = Callable[[int, int, int], None]  # epoch, batches done, batches in all
 OnEpoch = Callable[[EpochLog], None]
+
+
+def constants(config: TrainConfig, data: ImageDataset) -> Record:
+    """Return what every training has alike or takes from its data, for the card."""
+    return {
+        "optimizer": "SGD with Nesterov momentum" if config.momentum else "SGD",
+        "schedule": f"linear to lr over the first {PEAK:.0%} of the steps, then linear to 0",
+        "gradient_clip": CLIP,
+        "augmentation": f"{describe_changes(data.changes, *data.image_shape[1:])}, where augment is on",
+    }
 
 
 class Trainer:
@@ -52,17 +53,27 @@ class Trainer:
         """Build the model and set the held-out part apart.
 
         Raises:
-            ValueError: if the data set is too small for the configuration.
+            ValueError: if the data set is too small for the configuration, or bears no augmentation that it asks for,
+                or if the folder holds a checkpoint of this name of other data.
         """
+        if config.augment and not data.changes:
+            raise ValueError(f"augment is on, but {data.name} names no random change that keeps a class: leave it off.")
+        self.constants = constants(config, data)
         parts = Partition.of(data.to(device), config)
         self.config, self.device, self.command, self.parts = config, device, command, parts
         self.train_set, self.held_out = parts.train, parts.held_out
+        self.folder = Path(folder)
+        refuse_other_data((self.path(), self.path(".last")), config, parts)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = build_model(config.model, parts.train.image_shape, len(parts.train.classes), parts.mean, parts.std)
         self.model: Classifier = model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
-            self.model.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=True
+            self.model.parameters(),
+            config.lr,
+            config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
         )
         self.generator = torch.Generator(device).manual_seed(config.seed)
         # Of its own, so that twins see the same images in the same order whether or not noise is drawn.
@@ -73,7 +84,6 @@ class Trainer:
         streams = {"generator": self.generator, "noise": self.noise}
         self._state = RunState(self.model, self.optimizer, streams, self.average)
         self.history: list[EpochLog] = []
-        self.folder = Path(folder)
 
     def path(self, kind: str = "") -> Path:
         """Return the path of the best checkpoint, or of another ``kind``: ".last" or ".resume"."""
@@ -90,12 +100,11 @@ class Trainer:
             log = self._epoch(len(self.history), on_batch)
             best = not self.history or log.score > max(past.score for past in self.history)
             self.history.append(log)
-            card = training_card(self.config, CONSTANTS, self.parts, self.history, self.command)
+            card = training_card(self.config, self.constants, self.parts, self.history, self.command)
             if best:
                 save_checkpoint(self.path(), self.result, card)
             save_checkpoint(self.path(".last"), self.result, card)
-            history = [dataclasses.asdict(past) for past in self.history]
-            self._state.save(self.path(".resume"), self._settings(), history)
+            self._state.save(self.path(".resume"), self.config, self.parts, self.history)
             if on_epoch is not None:
                 on_epoch(log)
         self.path(".resume").unlink(missing_ok=True)
@@ -104,7 +113,7 @@ class Trainer:
     def _epoch(self, epoch: int, on_batch: OnBatch | None) -> EpochLog:
         started, size = time.perf_counter(), self.config.batch_size
         order = torch.randperm(len(self.train_set), generator=self.generator, device=self.device)
-        batches = len(order) // size  # the rest of each epoch is another one every time
+        batches = len(order) // size  # what is left over is passed by; every epoch has its own order
         sums = torch.zeros(2, device=self.device)
         self.model.train()
         for index in range(batches):
@@ -124,7 +133,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = config.lr * min(progress / PEAK + 0.01, (1 - progress) / (1 - PEAK))
         images = self.train_set.float(rows).contiguous(memory_format=torch.channels_last)
-        images = augment(images, self.generator) if config.augment else images
+        images = augment(images, self.train_set.changes, self.generator) if config.augment else images
         images = noise_half(images, config.noise, self.noise) if config.noise else images
         loss, term = self._criterion(images, self.train_set.labels[rows], progress)
         self.optimizer.zero_grad(set_to_none=True)
@@ -137,31 +146,17 @@ class Trainer:
 
     def _validate(self) -> Evaluation:
         images = self.held_out.float().contiguous(memory_format=torch.channels_last)
-        return evaluate(self.result, images, self.held_out.labels, referee(self.config))
+        return evaluate(self.result, images, self.held_out.labels, validation_attack(self.config))
 
     def resume(self) -> int:
         """Go back to the last whole epoch of a run; return how many are done, all of them if it was finished.
 
         Raises:
-            CheckpointError: if the run was of another configuration, or its file is damaged.
+            CheckpointError: if the run was of another configuration or other images, or its file is damaged.
         """
         path = self.path(".resume")
-        if not path.exists():
-            return self._finished()
-        self.history = [EpochLog(**entry) for entry in self._state.load(path, self._settings(), self.device)]
+        if path.exists():
+            self.history = self._state.load(path, self.config, self.parts, self.device)
+        else:  # a training that is done is not done again
+            self.history = finished((self.path(), self.path(".last")), self.config, self.constants, self.parts)
         return len(self.history)
-
-    def _finished(self) -> int:
-        """Take the history from the last checkpoint if this very run was finished, so that it is not trained again."""
-        try:
-            best, last = (dict(read_card(self.path(kind)).config) for kind in ("", ".last"))
-        except CheckpointError:
-            return 0
-        history, _ = last.pop("history", []), best.pop("history", [])
-        if best == last == {**self._settings(), **CONSTANTS} and len(history) == self.config.epochs:
-            self.history = [EpochLog(**entry) for entry in history]
-        return len(self.history)
-
-    def _settings(self) -> Record:
-        settings: Record = json.loads(json.dumps(self.config.to_record()))
-        return settings

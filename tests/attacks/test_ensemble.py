@@ -146,7 +146,7 @@ REFUSED = {
     "but they have none": (),
     "but they have Linf 0.1, Linf 0.2": (FGSM(0.1), PGD(0.2)),
     "but they have L2 0.1, Linf 0.1": (FGSM(0.1), PGD(0.1, norm="L2")),
-    "attacks are targeted, but an ensemble asks only": (FGSM(0.1), PGD(0.1, targeted=True)),
+    "attack is targeted, but an ensemble asks only": (FGSM(0.1), PGD(0.1, targeted=True)),
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import Counted, LinearPair, Stubborn, TinyNet, random_batch
+from conftest import Counted, LinearPair, Stubborn, TinyNet, alike, random_batch
 
 from lsp_core.attacks import Noise
 from lsp_core.attacks.norms import NORMS
@@ -11,7 +11,7 @@ from lsp_core.evaluation import evaluate
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_draws_uniformly_from_the_ball(norm):
-    images, labels = torch.full((2000, 1, 2, 2), 0.5), torch.zeros(2000, dtype=torch.int64)
+    images, labels = alike(2000, 1, 2, 2), torch.zeros(2000, dtype=torch.int64)
     delta = Noise(0.2, draws=1, norm=norm)(Stubborn().eval(), images, labels) - images
     sizes = NORMS[norm].size(delta) / 0.2
     for share in (0.1, 0.5, 0.9):  # both the largest of four numbers and the radius in four dimensions
@@ -22,7 +22,7 @@ def test_draws_uniformly_from_the_ball(norm):
 
 def test_every_draw_is_another_and_more_draws_begin_with_the_same():
     net = Stubborn().eval()
-    images, labels = torch.full((4, 1, 8, 8), 0.5), torch.zeros(4, dtype=torch.int64)
+    images, labels = alike(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)
     steps = []
     last = Noise(0.1, draws=5)(net, images, labels, on_step=steps.append)
     assert [step.number for step in steps] == list(range(5))
@@ -62,7 +62,7 @@ def test_more_draws_never_help_the_defender():
 
 
 def test_targeted_noise_waits_for_the_target():
-    images, labels = torch.full((50, 1, 1, 1), 0.45), torch.ones(50, dtype=torch.int64)
+    images, labels = alike(50, 1, 1, 1, value=0.45), torch.ones(50, dtype=torch.int64)
     model = LinearPair(torch.ones(1), bias=-0.5).eval()
     reached = model(Noise(0.1, draws=20, targeted=True)(model, images, labels)).argmax(1)
     assert reached.float().mean() > 0.9  # a draw does it with probability a quarter

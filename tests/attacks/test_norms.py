@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.norms import NORMS
 
 SHAPE = (500, 1, 4, 4)
@@ -52,7 +53,7 @@ def test_projection_is_the_nearest_point_of_the_ball(norm):
     ball, delta = NORMS[norm], rand(shape=(50, 1, 2, 2))
     nearest = (ball.project(delta, 0.5) - delta).flatten(1).norm(dim=1)
     for seed in range(20):
-        other = ball.random(delta, 0.5, torch.Generator().manual_seed(seed))
+        other = ball.random(delta, 0.5, Draws(delta, seed))
         assert ((other - delta).flatten(1).norm(dim=1) >= nearest - 1e-6).all()
 
 
@@ -62,7 +63,7 @@ def test_direction_gains_most_among_unit_steps(norm):
     step = ball.direction(gradient)
     torch.testing.assert_close(ball.size(step), torch.ones(50))
     for seed in range(20):
-        other = ball.random(gradient, 1.0, torch.Generator().manual_seed(seed))
+        other = ball.random(gradient, 1.0, Draws(gradient, seed))
         assert ((other * gradient).flatten(1).sum(1) <= (step * gradient).flatten(1).sum(1) + 1e-6).all()
 
 
@@ -70,7 +71,8 @@ def test_direction_gains_most_among_unit_steps(norm):
 def test_random_points_are_uniform_in_the_ball(norm, dimensions):
     # P(size <= r eps) is r^D for the L2 ball; for Linf every pixel is uniform. torchattacks#83 drew no L2 start at all.
     ball = NORMS[norm]
-    drawn = ball.random(torch.zeros(4000, 1, 4, 4), 2.0, torch.Generator().manual_seed(0))
+    images = rand(shape=(4000, 1, 4, 4))
+    drawn = ball.random(images, 2.0, Draws(images, 0))
     sizes = ball.size(drawn) if norm == "L2" else drawn.abs().flatten()
     assert sizes.max() <= 2.0 * (1 + 1e-6)
     for share in (0.25, 0.5, 0.9):
@@ -81,8 +83,10 @@ def test_random_points_are_uniform_in_the_ball(norm, dimensions):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_random_follows_the_generator_and_takes_an_empty_batch(norm):
-    first, again, other = (NORMS[norm].random(rand(), 1.0, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+def test_random_follows_seed_and_turn_and_takes_an_empty_batch(norm):
+    first, again, other = (NORMS[norm].random(rand(), 1.0, Draws(rand(), seed)) for seed in (1, 1, 2))
     assert first.equal(again)
     assert not first.equal(other)
-    assert NORMS[norm].random(torch.zeros(0, 1, 4, 4), 1.0, torch.Generator()).shape == (0, 1, 4, 4)
+    assert not first.equal(NORMS[norm].random(rand(), 1.0, Draws(rand(), 1), turn=1))
+    empty = torch.zeros(0, 1, 4, 4)
+    assert NORMS[norm].random(empty, 1.0, Draws(empty, 0)).shape == (0, 1, 4, 4)

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import torch
-from conftest import Counted, LinearPair, Pit, RowByRow, Scripted, TinyNet, linear_case, random_batch
+from conftest import Counted, LinearPair, Pit, RowByRow, Scripted, TinyNet, alike, linear_case, random_batch
 from torch import nn
 
 from lsp_core.attacks import FGSM, PGD
@@ -222,7 +222,7 @@ def test_a_restart_starts_elsewhere_and_the_first_one_is_the_same(net):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_random_start_is_uniform_in_the_ball(norm, net):
-    images = torch.full((2000, 1, 8, 8), 0.5)
+    images = alike(2000, 1, 8, 8)
     steps = []
     attack = PGD(EPS[norm], steps=1, norm=norm, seed=3)
     attack(net, images, net(images).argmax(1), on_step=steps.append)

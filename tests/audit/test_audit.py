@@ -19,19 +19,20 @@ from lsp_core.audit.rules import RULES
 from lsp_core.types import Step
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+N = 64
 
 
 def shipped(name, count):
     model, card = lsp_core.load_checkpoint(CHECKPOINTS / f"{name}.safetensors")
     data = lsp_core.load_dataset("digits", "test")
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count]
-    return model, data.float(rows), data.labels[rows], card.config["eps"]
+    return model, data.float(rows), data.labels[rows], card.eps
 
 
 @functools.cache
 def report_on(name):
     """The audit of a shipped network with its twin; several tests look at it."""
-    return lsp_core.audit(*shipped(name, 128), twin=shipped(f"{name}-lsp", 1)[0])
+    return lsp_core.audit(*shipped(name, N), twin=shipped(f"{name}-lsp", 1)[0])
 
 
 @pytest.mark.parametrize("name", ["digits-cnn-standard", "digits-cnn-fast-at"])
@@ -45,9 +46,9 @@ def test_honest_networks_come_out_clean(name):
 
 
 def test_no_kinder_than_the_fast_ensemble():
-    model, x, y, eps = shipped("digits-cnn-fast-at", 128)
+    model, x, y, eps = shipped("digits-cnn-fast-at", N)
     report, ensemble = report_on("digits-cnn-fast-at"), lsp_core.evaluate(model, x, y, fast(eps, seed=0))
-    assert report.robust_accuracy <= ensemble.robust_accuracy + 1 / 128
+    assert report.robust_accuracy <= ensemble.robust_accuracy + 1 / N
     figures = next(check.figures for check in report.checks if check.name == "convergence")
     assert figures["ordinary"] > figures["strong"] >= report.robust_accuracy
 
@@ -63,7 +64,7 @@ MASKED = {
 
 @pytest.mark.parametrize("name", MASKED)
 def test_networks_that_mask_are_flagged_for_the_right_reason(name):
-    model, x, y, eps = shipped("digits-cnn-standard", 64)
+    model, x, y, eps = shipped("digits-cnn-standard", 40)
     twin = shipped("digits-cnn-standard-lsp", 1)[0]
     report = lsp_core.audit(getattr(controls, name)(model), x, y, eps, twin=twin)
     flagged = {*report.named("fail"), *report.named("warn")}

@@ -44,7 +44,7 @@ def test_a_new_rule_is_one_line(run, monkeypatch):
 
 
 def test_command_without_a_twin(run, trained_path, tmp_path):
-    status, out, _ = run("audit", trained_path, "--n", 20, "--norm", "L2", "--eps", "0.3")
+    status, out, _ = run("audit", trained_path, "--n", 20, "--norm", "L2", "--eps", "2")
     assert status == 0
     assert "left out: transfer: no twin was given to craft on." in out
     assert "Of 20 images" in out
@@ -63,7 +63,7 @@ def test_command_without_a_twin(run, trained_path, tmp_path):
         (("--twin", "none.safetensors"), "does not exist"),
         (("--twin", CHECKPOINTS / "mnist-cnn-standard.safetensors"), "takes other images or classes"),
         (("--dataset", "nowhere"), "unknown data set 'nowhere'"),
-        (("--json", "notes.json"), "holds something else than an audit"),
+        (("--json", "notes.json"), "which is no lsp-lab/audit file"),
     ],
 )
 def test_command_refuses_bad_input(run, tmp_path, arguments, sentence):

@@ -1,6 +1,7 @@
 """The command line: what a person types, what comes back, and one sentence with status 2 on bad input."""
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import lsp_core
 from lsp_core.cli.options import pick_device
@@ -112,11 +114,32 @@ def test_train_resumes(run, tmp_path, monkeypatch):
         (("digits", "--n", "0"), "limit is 0"),
         (("digits", "--n", "100"), "digits has 100 training images, too few"),
         (("digits", "--lr", "-1"), "lr is -1"),
+        (("digits", "--eps", ""), "eps is ''"),
+        (("digits", "--lsp", "vicinity", "--ball", ""), "eps is ''"),
+        (("digits", "--n", "1195"), "cannot be set apart with some of each of 10 classes"),
         (("digits", "--device", "tpu"), "unknown device 'tpu': choose auto, cpu or cuda."),
     ],
 )
 def test_train_refuses_bad_input(refused, arguments, sentence):
     assert sentence in refused("train", *arguments)
+
+
+def test_train_does_not_overwrite_the_model_of_another_folder(run, refused, tmp_path):
+    for place, split, number in itertools.product("ab", ("train", "test"), range(20)):
+        path = tmp_path / place / "fruit" / split / f"class {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 10 * number + (place == "b")).save(path)
+    options = ("--epochs", 1, "--batch-size", 8, "--out", "models")
+    status, _, err = run("train", "a/fruit", *options)
+    assert status == 0, err
+    card = lsp_core.load_checkpoint(tmp_path / "models" / "fruit-cnn-standard.safetensors")[1]
+    assert card.dataset == "a/fruit"
+    for more in ((), ("--resume",)):
+        sentence = refused("train", "b/fruit", *options, *more)
+        assert "fruit-cnn-standard.safetensors was trained on other data (a/fruit: 2 classes of 1x8x8)" in sentence
+        assert "choose another folder for the checkpoints (--out), or remove it" in sentence
+    status, _, err = run("train", "a/fruit", *options, "--seed", 1)
+    assert status == 0, err
 
 
 def test_train_says_where_it_cannot_write(run, tmp_path):

@@ -1,5 +1,6 @@
 """Data sets: the bundled digits, folders of images, the cache, and what is said when something is absent."""
 
+import dataclasses
 import os
 import re
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from conftest import toy_dataset
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lsp_core import DatasetError, load_dataset
@@ -76,6 +78,26 @@ def test_float_subset_and_to():
     assert data.subset(slice(0, 5)).to("cpu").images.equal(data.images[:5])
 
 
+def test_what_is_made_of_a_data_set_keeps_its_random_changes():
+    data = dataclasses.replace(toy_dataset(count=12), changes=("flip",))
+    assert data.subset(slice(0, 5)).changes == data.to("cpu").changes == ("flip",)
+    assert toy_dataset().changes == ("shift",)  # nothing is mirrored unasked
+
+
+@pytest.mark.parametrize(
+    ("labels", "held_out", "message"),
+    [
+        ([0] * 5 + [1] * 5, 1, "1 of 10 images cannot be set apart with some of each of 2 classes on both sides"),
+        ([0] * 5 + [1] * 5, 9, "the number must be from 2 to 8"),
+        ([0] * 9 + [1], 4, "a class has a single image"),
+    ],
+)
+def test_a_split_that_cannot_be_stratified_is_one_sentence(labels, held_out, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        stratified_split(torch.tensor(labels), held_out, seed=0)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_stratified_split_is_disjoint_complete_and_seeded():
     labels = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
     kept, apart = stratified_split(labels, 20, seed=1)
@@ -142,6 +164,13 @@ def test_a_folder_becomes_a_data_set(folder):
     assert data.image_shape == (1, 8, 8)
     assert data.images[:, 0, 0, 0].tolist() == [0, 10, 50, 60, 100, 110]
     assert load_dataset(str(folder), "test").images[:, 0, 0, 0].tolist() == [5, 15, 55, 65, 105, 115]
+
+
+def test_a_folder_is_not_mirrored_and_the_named_ones_are_as_their_row_says(folder, monkeypatch):
+    assert load_dataset(str(folder), "train").changes == ("shift",)
+    assert load_dataset("digits").changes == ("shift",)
+    monkeypatch.setitem(DATASETS, "digits", dataclasses.replace(DATASETS["digits"], changes=("shift", "flip")))
+    assert load_dataset("digits").changes == ("shift", "flip")
 
 
 def test_grey_and_colour_together_become_colour(folder):
@@ -271,6 +300,59 @@ def test_a_damaged_cache_is_passed_by_and_replaced(folder, tmp_path, no_decoding
     assert load_dataset(str(folder), "train").images.equal(first.images)
     no_decoding()
     load_dataset(str(folder), "train")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda images: images[:-1],
+        lambda images: images.float(),
+        lambda images: images.to(torch.int16),
+        lambda images: images[:, 0],
+        lambda images: images.expand(-1, 2, -1, -1).contiguous(),
+        lambda images: images[:, :, :, 1:].contiguous(),
+        lambda images: images.repeat(1, 1, 10, 10),
+    ],
+    ids=["fewer", "float", "int16", "three dimensions", "two channels", "not square", "too large"],
+)
+def test_a_cache_that_does_not_match_is_never_served(folder, tmp_path, spoil):
+    first = load_dataset(str(folder), "train")
+    (cached,) = (tmp_path / "cache" / "lsp-lab").iterdir()
+    with safe_open(cached, framework="pt") as file:
+        images, about = file.get_tensor("images"), file.metadata()
+    for metadata in (about, None):
+        save_file({"images": spoil(images)}, cached, metadata)
+        again = load_dataset(str(folder), "train")
+        assert again.images.equal(first.images)
+        assert again.images.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("FOLDER_SIZE", 16), ("LARGEST_AS_IS", 4), ("CACHE_FORMAT", 99), ("PIL.__version__", "0")]
+)
+def test_other_rules_of_decoding_are_noticed(folder, no_decoding, monkeypatch, setting, value):
+    for file in folder.rglob("*.png"):
+        write(file, (50, 50))
+    load_dataset(str(folder), "train")
+    monkeypatch.setattr(f"lsp_core.data.folder.{setting}", value)
+    no_decoding()
+    assert "decoded again" in refused(str(folder), "train")
+
+
+def test_the_cache_of_another_folder_is_never_served(folder, tmp_path):
+    images = load_dataset(str(folder), "train").images
+    (cached,) = (tmp_path / "cache" / "lsp-lab").iterdir()
+    load_dataset(str(folder), "test")
+    (other,) = set((tmp_path / "cache" / "lsp-lab").iterdir()) - {cached}
+    other.replace(cached)
+    assert load_dataset(str(folder), "train").images.equal(images)
+
+
+def test_a_folder_that_changes_leaves_one_cache_behind(folder, tmp_path):
+    for number in range(2, 5):
+        write(folder / "train" / "apple" / f"{number}.png")
+        load_dataset(str(folder), "train")
+    assert len(list((tmp_path / "cache" / "lsp-lab").iterdir())) == 1
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(folder, tmp_path, monkeypatch):

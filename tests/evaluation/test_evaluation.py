@@ -9,15 +9,14 @@ from dataclasses import dataclass
 import numpy
 import pytest
 import torch
-from conftest import LinearPair, TinyNet, random_batch
+from conftest import LinearPair, RowByRow, TinyNet, random_batch
 from scipy.optimize import brentq
 from torch import nn
 
 from lsp_core import evaluate
-from lsp_core.attacks import FGSM, PGD, Noise
+from lsp_core.attacks import APGD, FGSM, PGD, Noise, Transfer, parse_attack
 from lsp_core.evaluation import Evaluation, predict
 from lsp_core.evaluation.intervals import wilson_interval
-from lsp_core.evaluation.resume import Ledger, fingerprint
 
 # --- The interval ---
 
@@ -100,12 +99,30 @@ def test_a_model_that_is_always_wrong_scores_zero():
     assert seen[-1][0] == seen[-1][1]
 
 
+SETTINGS = {"noise": {"draws": 3}, "pgd": {"steps": 4, "restarts": 2}, "apgd": {"steps": 6}, "square": {"queries": 12}}
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_any_split_gives_the_same_adversarial_images(name, norm):
+    # A model whose answer for an image does not depend on the others, to the last bit: BLAS would round otherwise.
+    net = RowByRow(0).eval()
+    images, labels = random_batch(net, 30)
+    attack = parse_attack(name, {"Linf": 0.1, "L2": 1.0}[norm], norm, seed=3, **SETTINGS[name])
+    whole = attack(net, images, labels)
+    for size in (1, 7):
+        parts = [attack(net, *batch) for batch in zip(images.split(size), labels.split(size), strict=True)]
+        torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0 if norm == "Linf" else 1e-6)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(attack(net, images[order], labels[order]), whole[order], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_batches_change_nothing_without_a_random_start(trained, digits_test, batch_size):
+def test_batches_change_nothing(trained, digits_test, batch_size):
     images, labels = digits_test.float(slice(0, 40)), digits_test.labels[:40]
-    attack = PGD(0.1, steps=4, random_start=False)
-    whole = evaluate(trained, images, labels, attack)
-    assert evaluate(trained, images, labels, attack, batch_size).robust_correct.equal(whole.robust_correct)
+    attacks = [Noise(0.1, draws=2), PGD(0.1, steps=4), APGD(0.1, steps=5)]
+    whole = evaluate(trained, images, labels, attacks)
+    assert evaluate(trained, images, labels, attacks, batch_size).fooled_by.equal(whole.fooled_by)
     torch.testing.assert_close(predict(trained, images, batch_size), trained(images))
 
 
@@ -162,8 +179,8 @@ def test_the_worst_case_is_taken_per_example(trained, digits_test):
     assert not alone[1][fell_to_fgsm].any()  # whoever is said to have fooled it does
     assert not (result.robust_correct & ~alone[1]).any()
     assert not (result.robust_correct & ~alone[2]).any()
-    assert result.robust_accuracy <= min(float(part.float().mean()) for part in alone[1:])
-    assert result.to_record()["fooled_by"] == [
+    assert result.robust_accuracy <= min(part.double().mean().item() for part in alone[1:])
+    assert result.entry().to_record()["fooled_by"] == [
         {"label": name, "fooled": int((result.fooled_by == place).sum())}
         for place, name in enumerate(["Noise-10", "FGSM", "PGD-10 random_start False"])
     ]
@@ -186,6 +203,17 @@ def test_later_attacks_see_only_what_stands(trained, digits_test):
     result = evaluate(trained, images, labels, [FGSM(0.15), Watch()])
     assert sum(seen) == int(first.robust_correct.sum())
     assert result.robust_correct.equal(first.robust_correct)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_targeted_attack_is_no_evaluation(several):
+    # Its failures would count as robustness: PGD-20 leaves 27 % of the digits, and targeted at the labels 98 %.
+    net = TinyNet().eval()
+    towards = PGD(0.1, targeted=True)
+    for attack in (towards, Transfer(towards, TinyNet(1).eval()), Noise(0.1, targeted=True)):
+        with pytest.raises(ValueError, match=r"attack is targeted, but an e(valuation|nsemble) asks"):
+            evaluate(net, *random_batch(net), [FGSM(0.1), attack] if several else attack)
+    evaluate(net, *random_batch(net), APGD(0.1, steps=2, targets=3))  # goes for classes, and still leaves the label
 
 
 def test_attacks_of_different_budgets_are_not_one_figure():
@@ -243,31 +271,58 @@ def test_finished_batches_are_not_attacked_again(trained, digits_test, tmp_path)
     assert sum(batches) == correct + 16  # the batch that was cut off came twice, no other
 
 
-@pytest.mark.parametrize("change", ["images", "labels", "weights", "attack", "batch size", "rubbish", "nothing"])
+def cut_off(state, model, images, labels, attack, batch_size):
+    """Leave the state of an evaluation that was cut off after a batch, and make it say that all images are fooled."""
+
+    def cancel(done, total):
+        if state.exists():
+            raise InterruptedError
+
+    with contextlib.suppress(InterruptedError):
+        evaluate(model, images, labels, attack, batch_size, state=state, on_progress=cancel)
+    found = json.loads(state.read_text())
+    state.write_text(json.dumps({**found, "fooled_by": [0] * len(images), "tried": [1] * len(images)}))
+
+
+@pytest.mark.parametrize(
+    "change", ["images", "labels", "weights", "attack", "source", "rubbish", "batch size", "nothing"]
+)
 def test_a_state_of_something_else_is_not_used(trained, digits_test, tmp_path, change):
     images, labels, state = digits_test.float(slice(0, 32)), digits_test.labels[:32], tmp_path / "state"
-    arguments = {"model": trained, "images": images, "labels": labels, "attack": FGSM(0.1), "batch_size": 8}
-    digest = fingerprint(*arguments.values())
-    Ledger(digest, [0] * 32, attack=1).save(state)  # claims that everything was fooled
     other = copy.deepcopy(trained)
     other.head.bias.data += 0.01
+    attack = Transfer(FGSM(0.01), trained, "twin") if change == "source" else FGSM(0.01)
+    arguments = {"model": trained, "images": images, "labels": labels, "attack": attack, "batch_size": 8}
+    cut_off(state, **arguments)
     arguments |= {
         "images": {"images": images.flip(0)},
         "labels": {"labels": torch.cat([(labels[:1] + 1) % 10, labels[1:]])},
         "weights": {"model": other},
-        "attack": {"attack": FGSM(0.11)},
+        "attack": {"attack": FGSM(0.011)},
+        "source": {"attack": Transfer(FGSM(0.01), other, "twin")},
         "batch size": {"batch_size": 9},
     }.get(change, {})
     if change == "rubbish":
         state.write_text('{"fingerprint": 3')
     result = evaluate(**arguments, state=state)
-    assert (result.robust_accuracy == 0) == (change == "nothing")  # only its own evaluation believes it
+    # Only its own evaluation believes it, in batches of any size.
+    assert (result.robust_accuracy == 0) == (change in ("nothing", "batch size"))
+
+
+@pytest.mark.parametrize("damage", [{"tried": [1]}, {"fooled_by": "no"}, {"seconds": None}, {"tried": [0.5] * 32}])
+def test_a_damaged_state_is_done_again(trained, digits_test, tmp_path, damage):
+    images, labels, state = digits_test.float(slice(0, 32)), digits_test.labels[:32], tmp_path / "state"
+    cut_off(state, trained, images, labels, FGSM(0.01), 8)
+    state.write_text(json.dumps({**json.loads(state.read_text()), **damage}))
+    whole = evaluate(trained, images, labels, FGSM(0.01), 8)
+    assert evaluate(trained, images, labels, FGSM(0.01), 8, state=state).fooled_by.equal(whole.fooled_by)
 
 
 def test_the_record_is_json_with_every_setting():
     net = TinyNet().eval()
     result = evaluate(net, *random_batch(net), PGD(8 / 255, steps=3, restarts=2, norm="L2"))
-    record = json.loads(json.dumps(result.to_record()))
+    record = json.loads(json.dumps(result.entry("pgd").to_record()))
+    assert record["name"] == "pgd"
     assert (record["attack"], record["norm"], record["eps"], record["n"]) == ("PGD", "L2", 8 / 255, 24)
     assert record["settings"]["steps"] == 3
     assert record["settings"]["restarts"] == 2

@@ -8,7 +8,9 @@ import torch
 from sklearn.manifold._locally_linear import barycenter_weights
 
 from lsp_core.lsp.lsp import LSP, PARTS, VICINITIES
-from lsp_core.lsp.terms import TERMS, barycentre, nearest
+from lsp_core.lsp.terms import TERMS
+from lsp_core.lsp.terms.geometry import nearest
+from lsp_core.lsp.terms.reconstruction import barycentre
 
 EVERY = [pytest.param(term, vicinity, id=f"{term}-{vicinity}") for term in TERMS for vicinity in VICINITIES]
 
@@ -310,10 +312,12 @@ def test_a_share_is_a_whole_number_of_images(share, count):
         ({"weight": -1.0}, "weight of LSP is -1"),
         ({"weight": float("nan")}, "weight of LSP is nan"),
         ({"eps": -0.1}, "eps of LSP is -0.1"),
-        ({"eps": 8.0}, "eps and warmup of LSP are 8"),
-        ({"warmup": 2.0}, "they must be 1 or less"),
-        ({"k": 0}, "k is 0"),
-        ({"temperature": 0.0}, "temperature 0"),
+        ({"eps": 8.0}, "eps of LSP is 8, but it must be from 0 to 1"),
+        ({"warmup": 2.0}, "warmup of LSP is 2, but it must be from 0 to 1"),
+        ({"warmup": -0.1}, "warmup of LSP is -0.1, but it must be from 0 to 1"),
+        ({"warmup": float("nan")}, "warmup of LSP is nan"),
+        ({"k": 0}, "k of LSP is 0, but it must be 1 or more"),
+        ({"temperature": 0.0}, "temperature of LSP is 0, but it must be finite and above 0"),
         ({"share": 0.0}, "share of LSP is 0, but it must be above 0 and at most 1"),
         ({"share": 1.5}, "share of LSP is 1.5"),
         ({"share": float("nan")}, "share of LSP is nan"),
@@ -321,9 +325,9 @@ def test_a_share_is_a_whole_number_of_images(share, count):
         ({"part": "half"}, "part of LSP is 'half', but it must be one of both, ball, neighbors"),
         ({"part": "neighbors"}, "the term vicinity knows only the ball"),
         ({"weight": float("inf")}, "weight of LSP is inf, but it must be finite"),
-        ({"eps": float("nan")}, "eps of LSP is nan, but it must be finite"),
-        ({"temperature": float("inf")}, "temperature inf, but LSP needs both finite"),
-        ({"temperature": float("nan")}, "temperature nan"),
+        ({"eps": float("nan")}, "eps of LSP is nan, but it must be from 0 to 1"),
+        ({"temperature": float("inf")}, "temperature of LSP is inf, but it must be finite"),
+        ({"temperature": float("nan")}, "temperature of LSP is nan"),
         ({"k": 2.5}, "k of LSP is 2.5, but it must be a whole number"),
         ({"k": True}, "k of LSP is True, but it must be a whole number"),
         ({"weight": "5"}, "weight of LSP is '5', but it must be a number"),

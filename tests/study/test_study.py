@@ -69,6 +69,14 @@ def test_one_run_cannot_mean_two_things():
         parse_preset("tiny", other)
 
 
+def test_two_folders_of_one_last_name_cannot_share_a_file():
+    message = "a/x and b/x have one last name, and so one file: rename one"
+    with pytest.raises(ValueError, match=message):
+        parse_preset("tiny", TINY.replace('datasets = ["digits"]', 'datasets = ["a/x", "b/x"]', 1))
+    with pytest.raises(ValueError, match="a/digits and digits have one last name"):
+        parse_preset("tiny", TINY.replace('datasets = ["digits"]', 'datasets = ["a/digits"]', 1))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

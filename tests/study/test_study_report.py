@@ -627,7 +627,7 @@ def test_what_evaluation_and_preservation_write_is_what_is_read():
     model = TinyNet().eval()
     images, labels = random_batch(model, 30)
     found = evaluate(model, images, labels, FGSM(0.05))
-    score = Score.of(json.loads(json.dumps(found.to_record())))
+    score = Score.of(json.loads(json.dumps(found.entry().to_record())))
     assert (score.attack, score.name, score.n) == ("FGSM", "", 30)
     assert torch.equal(torch.from_numpy(score.right), found.robust_correct)
     near = Neighbors.of(preservation(model, images, images, k=5))

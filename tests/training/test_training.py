@@ -11,8 +11,7 @@ import torch
 from conftest import toy_dataset
 
 import lsp_core
-from lsp_core import training
-from lsp_core.data import ImageDataset
+from lsp_core.data import DATASETS, ImageDataset
 from lsp_core.evaluation import evaluate
 from lsp_core.lsp.lsp import LSP
 from lsp_core.lsp.terms import TERMS
@@ -20,11 +19,12 @@ from lsp_core.models import MODELS
 from lsp_core.models.cnn import SmallCNN
 from lsp_core.store.checkpoint import CheckpointError
 from lsp_core.training import EpochLog, Trainer
-from lsp_core.training.augmentation import augment, noise_half
+from lsp_core.training import trainer as training
+from lsp_core.training.augmentation import augment, describe_changes, noise_half
 from lsp_core.training.average import weight_average
-from lsp_core.training.log import referee
+from lsp_core.training.log import validation_attack
 from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.training.recipes import OTHERS, OWN, SHARED, STRUCTURE, TrainConfig, recipe
+from lsp_core.training.recipes import NEIGHBOR_WEIGHTS, RECIPES, TrainConfig, recipe
 
 CONFIG = TrainConfig("toy", "cnn", epochs=3, batch_size=12, held_out=12, eps=0.05, steps=2, lr=0.02)
 NOISE = LSP(weight=1.0, eps=0.1)
@@ -87,8 +87,8 @@ def test_twins_see_the_same_images_in_the_same_order(tmp_path, monkeypatch):
     seen, real = {}, training.augment
     config = dataclasses.replace(CONFIG, augment=True)
 
-    def watch(images, generator):
-        seen[key].append(real(images, generator))
+    def watch(*arguments):
+        seen[key].append(real(*arguments))
         return seen[key][-1]
 
     monkeypatch.setattr(training, "augment", watch)
@@ -234,11 +234,11 @@ def test_the_card_says_all_that_is_needed_to_believe_it(tmp_path):
     assert card.config["history"] == json.loads(json.dumps([dataclasses.asdict(log) for log in history]))
     assert {key: value for key, value in card.config.items() if key != "history"} == {
         **config.to_record(),
-        **training.CONSTANTS,
+        **training.constants(config, toy_dataset()),
     }
     assert (card.held_out["n"], card.held_out["attack"]["steps"]) == (12, 10)
     assert card.versions["torch"] == torch.__version__
-    result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, referee(config))
+    result = evaluate(model, trainer.held_out.float(), trainer.held_out.labels, validation_attack(config))
     assert result.clean_accuracy == card.held_out["clean_accuracy"]
 
 
@@ -296,6 +296,24 @@ def test_the_test_split_is_refused(tmp_path):
 def test_too_few_images_are_refused(tmp_path):
     with pytest.raises(ValueError, match="toy has 20 training images, too few for held_out 12 and a batch of 12"):
         Trainer(toy_dataset(count=20), CONFIG, tmp_path)
+
+
+def test_the_held_out_part_follows_neither_the_limit_nor_the_seed(tmp_path):
+    whole = numbers(Trainer(marked_dataset(), CONFIG, tmp_path).held_out)
+    trained = []
+    for seed, limit in ((0, 36), (1, 36), (1, 45)):
+        trainer = Trainer(marked_dataset(), dataclasses.replace(CONFIG, seed=seed, limit=limit), tmp_path)
+        assert numbers(trainer.held_out) == whole
+        assert len(trainer.train_set) == limit - 12
+        trained.append(numbers(trainer.train_set))
+        assert not trained[-1] & whole
+    assert trained[0] != trained[1]
+
+
+def test_a_limit_near_the_whole_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match="47 of 48 images cannot be set apart with some of each of 3 classes") as error:
+        Trainer(marked_dataset(), dataclasses.replace(CONFIG, limit=59), tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_limit_takes_fewer_images_of_every_class(tmp_path):
@@ -505,7 +523,7 @@ def test_the_average_is_validated_and_saved_and_changes_no_step(tmp_path, monkey
     model, card = lsp_core.load_checkpoint(averaged.path(".last"))
     assert same_weights(model.state_dict(), averaged.result.state_dict())
     assert not same_weights(model.state_dict(), averaged.model.state_dict())
-    result = evaluate(model, averaged.held_out.float(), averaged.held_out.labels, referee(config))
+    result = evaluate(model, averaged.held_out.float(), averaged.held_out.labels, validation_attack(config))
     assert result.clean_accuracy == card.held_out["clean_accuracy"]
     assert result.robust_accuracy == averaged.history[-1].robust_accuracy
     assert card.config["ema"] == 0.8
@@ -552,32 +570,93 @@ def test_a_batch_is_trained_on_with_noise_on_half_of_it(tmp_path, monkeypatch):
     assert 0.2 < (plain - noisy).abs().max() <= 0.3 + 1e-6
 
 
-def test_augmentation_shifts_and_flips_and_nothing_else():
-    images = torch.rand(300, 1, 6, 6, generator=torch.Generator().manual_seed(0)) + 0.1
-    moved = augment(images, torch.Generator().manual_seed(1))
-    shifts, flips = set(), 0
-    for image, result in zip(images[:, 0], moved[:, 0], strict=True):
-        padded = torch.nn.functional.pad(image, (4, 4, 4, 4))
-        options = {
-            (row, column, flip): (crop.flip(1) if flip else crop)
-            for row in range(9)
-            for column in range(9)
-            for flip in (False, True)
-            for crop in (padded[row : row + 6, column : column + 6],)
-        }
-        (found,) = [key for key, option in options.items() if option.equal(result)] if result.any() else [None]
-        shifts.add(found and found[:2])
-        flips += bool(found and found[2])
-    assert len(shifts) > 70
-    assert 110 < flips < 190
-    assert moved.is_contiguous(memory_format=torch.channels_last)
-    assert augment(images, torch.Generator().manual_seed(1)).equal(moved)
+@pytest.mark.parametrize(("size", "most"), [(7, 0), (8, 1), (28, 3), (32, 4)])
+def test_shifts_reach_an_eighth_of_the_side(size, most):
+    images = torch.zeros(600, 1, size, size)
+    images[:, :, size // 2, size // 2] = 1
+    moved = augment(images, ["shift"], torch.Generator().manual_seed(1))
+    _, _, rows, columns = moved.nonzero(as_tuple=True)
+    assert len(rows) == 600  # the mark never leaves
+    for places in (rows - size // 2, columns - size // 2):
+        assert (places.min(), places.max()) == (-most, most)
+
+
+def old_augment(images, generator):
+    """What CIFAR-10 was trained with before each data set had changes of its own, word for word."""
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, (4, 4, 4, 4))
+    shift = torch.randint(0, 9, (2, count, 1), generator=generator)
+    rows = shift[0] + torch.arange(height)
+    columns = shift[1] + torch.arange(width)
+    flip = torch.rand(count, 1, generator=generator) < 0.5
+    columns = torch.where(flip, columns.flip(1), columns)
+    which = torch.arange(count)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def test_cifar10_is_augmented_as_ever():
+    changes = DATASETS["cifar10"].changes
+    images = torch.rand(300, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = images.contiguous(memory_format=torch.channels_last)
+    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+    for _ in range(2):
+        moved = augment(images, changes, generators[0])
+        assert moved.equal(old_augment(images, generators[1]))
+        assert moved.is_contiguous(memory_format=torch.channels_last)
+    assert generators[0].get_state().equal(generators[1].get_state())
+    mirrored = (augment(images, ["flip"], torch.Generator().manual_seed(1)) == images.flip(3)).flatten(1).all(1)
+    assert 110 < mirrored.sum() < 190
+    assert describe_changes(changes, 32, 32) == "shifts of up to 4 pixels and flips"
+
+
+def test_digits_are_never_mirrored():
+    for name in ("digits", "mnist", "svhn"):
+        assert "flip" not in DATASETS[name].changes
+    for name in ("digits", "mnist"):
+        assert not recipe(toy_dataset(count=600), name, "standard", None).augment
+
+
+@pytest.mark.parametrize(("changes", "words"), [(("shift",), "shifts of up to 1 pixels"), (("flip",), "flips")])
+def test_a_training_changes_images_as_its_data_set_says(tmp_path, monkeypatch, changes, words):
+    seen, features = [], SmallCNN.features
+    monkeypatch.setattr(SmallCNN, "features", lambda net, images: (seen.append(images), features(net, images))[1])
+    data = dataclasses.replace(toy_dataset(), changes=changes)
+    config = dataclasses.replace(CONFIG, augment=True, epochs=1)
+    trainer = Trainer(data, config, tmp_path)
+    trainer.model.train()
+    trainer._step(torch.arange(12), 0.5)
+    before = trainer.train_set.float(slice(0, 12))
+    if changes == ("flip",):
+        same, flipped = ((seen[0] == other).flatten(1).all(1) for other in (before, before.flip(3)))
+        assert (same | flipped).all()
+        assert flipped.any()
+    else:
+        brightest = seen[0].mean(3).argmax(2)  # the stripe, whose side is never changed by more than a pixel
+        assert (brightest - before.mean(3).argmax(2)).abs().max() <= 2
+        assert not seen[0].equal(before)
+    trainer.run()
+    card = lsp_core.load_checkpoint(trainer.path())[1]
+    assert card.config["augmentation"] == f"{words}, where augment is on"
+
+
+def test_a_data_set_that_bears_no_change_is_not_augmented(tmp_path):
+    data = dataclasses.replace(toy_dataset(count=600, channels=3), changes=())
+    assert recipe(toy_dataset(count=600, channels=3), "fruit", "standard", None).augment
+    assert not recipe(data, "fruit", "standard", None).augment
+    with pytest.raises(ValueError, match="augment is on, but toy names no random change that keeps a class"):
+        Trainer(data, dataclasses.replace(CONFIG, augment=True), tmp_path)
+
+
+def test_an_unknown_change_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="unknown random change 'rotate': choose one of shift, flip"):
+        Trainer(dataclasses.replace(toy_dataset(), changes=("rotate",)), CONFIG, tmp_path)
 
 
 # --- Configurations and recipes ---
 
 
-@pytest.mark.parametrize(("dataset", "objective"), OWN)
+@pytest.mark.parametrize("objective", ["standard", "pgd-at"])
+@pytest.mark.parametrize("dataset", RECIPES)
 def test_twins_differ_in_nothing_but_the_term(dataset, objective):
     data = toy_dataset(count=600)
     plain = recipe(data, dataset, objective, None)
@@ -585,7 +664,26 @@ def test_twins_differ_in_nothing_but_the_term(dataset, objective):
     assert dataclasses.replace(twin, lsp=None) == plain
     assert twin.lsp is not None
     assert twin.name == f"{plain.name}-lsp"
-    assert plain.epochs == (OWN[dataset, objective] | {}).get("epochs", SHARED[dataset]["epochs"])
+
+
+# As they were when the shipped checkpoints and the study were trained.
+PINNED = {
+    ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 200.0, 0.3)),
+    ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 20.0, 0.2)),
+    ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "bfloat16", 1000, ("noise", 60.0, 0.3)),
+    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "bfloat16", 1000, ("adversarial", 10.0, 0.3)),
+    ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "bfloat16", 1000, ("noise", 100.0, 8 / 255)),
+    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "bfloat16", 1000, ("adversarial", 10.0, 8 / 255)),
+}
+
+
+@pytest.mark.parametrize(("dataset", "objective"), PINNED)
+def test_recipes_are_what_they_were(dataset, objective):
+    config = recipe(toy_dataset(count=600), dataset, objective, {})
+    common = (config.epochs, config.lr, config.eps, config.steps, config.augment, config.precision, config.held_out)
+    lsp = (config.lsp.vicinity, config.lsp.weight, config.lsp.eps)
+    assert (*common, lsp) == PINNED[dataset, objective]
+    assert (config.lsp.share, config.lsp.term) == (0.25, "vicinity")
 
 
 def test_a_recipe_takes_every_setting_as_a_change():
@@ -610,9 +708,9 @@ def test_changes_and_term_settings_go_on_top_of_the_recipe():
 def test_a_term_that_looks_at_neighbours_takes_whole_batches_and_a_weight_of_its_own(term):
     data = toy_dataset(count=600)
     given = recipe(data, "digits", "standard", {"term": term}).lsp
-    assert (given.share, given.weight) == (1.0, OTHERS[term]["weight"])
-    assert given.weight < STRUCTURE["digits", "standard"]["weight"]
-    assert given.eps == STRUCTURE["digits", "standard"]["eps"]
+    assert (given.share, given.weight) == (1.0, NEIGHBOR_WEIGHTS[term])
+    assert given.weight < RECIPES["digits"].clean_lsp["weight"]
+    assert given.eps == RECIPES["digits"].clean_lsp["eps"]
     assert recipe(data, "digits", "standard", {"term": term, "weight": 3.0}).lsp.weight == 3.0
 
 
@@ -625,10 +723,42 @@ def test_a_folder_follows_the_recipe_of_its_kind(channels, like):
     assert config.held_out == 12
 
 
+@pytest.mark.parametrize("lsp", [None, {}])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_a_configuration_survives_json(objective):
-    record = recipe(toy_dataset(count=600), "digits", objective, {}).to_record()
-    assert json.loads(json.dumps(record)) == record
+def test_a_configuration_survives_json(objective, lsp):
+    config = recipe(toy_dataset(count=600), "digits", objective, lsp)
+    record = json.loads(json.dumps(config.to_record()))
+    assert record == config.to_record()
+    assert TrainConfig.from_record(record) == config
+
+
+def test_a_setting_added_since_counts_as_its_default():
+    config = recipe(toy_dataset(count=600), "digits", "standard", {})
+    record = config.to_record()
+    del record["noise"], record["ema"], record["lsp"]["layer"]
+    assert TrainConfig.from_record(record) == config
+    del record["epochs"]  # the recipe's is not the default
+    assert TrainConfig.from_record(record) != config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mixup": 0.1}, "unknown setting of TrainConfig 'mixup': choose one of dataset, model"),
+        ({"lsp": {"graph": 1}}, "unknown setting of LSP 'graph': choose one of term, weight"),
+        ({"lsp": [1]}, r"lsp of TrainConfig is \[1\], but it must be a table or None"),
+        ({"epochs": "ten"}, "epochs of TrainConfig is 'ten'"),
+        ({"objective": "magic"}, "unknown objective 'magic'"),
+    ],
+)
+def test_a_record_of_another_kind_of_training_raises(change, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_record({**CONFIG.to_record(), **change})
+
+
+def test_a_record_without_a_model_raises():
+    with pytest.raises(ValueError, match="the record of a training lacks model"):
+        TrainConfig.from_record({"dataset": "toy"})
 
 
 @pytest.mark.parametrize(
@@ -660,6 +790,16 @@ def test_a_configuration_survives_json(objective):
         ({"held_out": 0}, "held_out is 0"),
         ({"steps": 0}, "steps is 0"),
         ({"limit": 0}, "limit is 0"),
+        ({"momentum": 1.0}, "momentum is 1, but it must be 0 or more and below 1"),
+        ({"momentum": -0.1}, "momentum is -0.1"),
+        ({"momentum": float("nan")}, "momentum is nan"),
+        ({"weight_decay": -1e-4}, "weight_decay is -0.0001, but it must be finite and 0 or more"),
+        ({"weight_decay": float("inf")}, "weight_decay is inf"),
+        ({"eps_warmup": -0.1}, "eps_warmup is -0.1, but it must be from 0 to 1"),
+        ({"eps_warmup": 1.5}, "eps_warmup is 1.5"),
+        ({"eps_warmup": float("nan")}, "eps_warmup is nan"),
+        ({"seed": -1}, "seed is -1, but it must be from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed is 4294967296"),
         ({"lr": 0.0}, "lr is 0"),
         ({"lr": float("nan")}, "lr is nan"),
         ({"lsp": LSP(vicinity="adversarial")}, "standard crafts none: use the noise vicinity"),

@@ -91,7 +91,7 @@ def audit(
             weights=subject.weights,
             dataset=subject.data.name,
             split=subject.data.split,
-            device=subject.images.device.type,
+            device=subject.place,
             versions=versions(),
             date=today(),
         ).write(json_path)

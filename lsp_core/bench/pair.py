@@ -18,7 +18,7 @@ OBJECTIVES = {"plain": "standard", "robust": "pgd-at"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class Extent:
     """How thoroughly to measure.
 
     Attributes:
@@ -27,7 +27,6 @@ class Settings:
         referee_images: under attack by AutoAttack, which takes minutes.
         referee_runs: turns of that comparison.
         points: of which neighbours are sought.
-        largest_batch: of the batch sizes that are tried.
         seed: of the choice of images.
     """
 
@@ -36,22 +35,21 @@ class Settings:
     referee_images: int = 100
     referee_runs: int = 3
     points: int = 2000
-    largest_batch: int = 512
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("runs", "images", "referee_images", "referee_runs", "points", "largest_batch"):
+        for name in ("runs", "images", "referee_images", "referee_runs", "points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
 
     def to_record(self) -> Record:
-        """Return the settings for JSON."""
+        """Return the extent for JSON."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelPair:
     """A data set and its two shipped models, frozen and in evaluation mode.
 
     Attributes:
@@ -78,7 +76,7 @@ class Subject:
         return images[rows], labels[rows]
 
 
-def open_subject(dataset: str, checkpoints: Path, data_root: str | None, device: str) -> Subject:
+def open_pair(dataset: str, checkpoints: Path, data_root: str | None, device: str) -> ModelPair:
     """Load a data set and its two models.
 
     Raises:
@@ -92,4 +90,4 @@ def open_subject(dataset: str, checkpoints: Path, data_root: str | None, device:
         model, card = load_checkpoint(path, device)
         models[which] = model.to(memory_format=torch.channels_last)
         eps[which] = card.eps
-    return Subject(dataset, models, eps, train, test, device)
+    return ModelPair(dataset, models, eps, train, test, device)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lsp_core.attacks.losses import margin
+from lsp_core.attacks.norms import NORMS
+from lsp_core.types import Attack, Step
 
 
 @dataclass(frozen=True)
-class Run:
-    """One attack on all M images that the model gets right.
+class Attempt:
+    """One attack on M images that the model gets right.
 
     Attributes:
         survived: (M,) bool; the image that came back is still classified right when the model is asked once more.
@@ -42,12 +47,35 @@ class Run:
         return int((~self.fooled[self.restarts < restarts].any(0)).sum())
 
     def after(self, steps: int) -> int:
-        """Return how many images were right at every iterate up to ``steps`` (of a run without restarts)."""
+        """Return how many images were right at every iterate up to ``steps`` (of an attack without restarts)."""
         return int((~self.fooled[: steps + 1].any(0)).sum())
 
     @classmethod
-    def joined(cls, batches: Sequence[Run]) -> Run:
-        """Return one run of several on different images; where one ended early, all fooled, it stays as it is."""
+    def of(
+        cls, attack: Attack, model: nn.Module, images: Tensor, labels: Tensor, on_iterate: Callable[[], None]
+    ) -> Attempt:
+        """Attack one batch of images (M,C,H,W), and look at every iterate."""
+        fooled: list[Tensor] = []
+        margins: list[Tensor] = []
+        restarts: list[int] = []
+
+        def record(step: Step) -> None:
+            on_iterate()
+            fooled.append(step.logits.argmax(1) != labels)
+            margins.append(margin(step.logits, labels))
+            restarts.append(step.restart)
+
+        found = attack(model, images, labels, on_step=record)
+        moved = float((NORMS[attack.norm].size(found - images) - attack.eps * (1 + 1e-5)).amax())
+        outside = max(float(-found.amin()), float(found.amax()) - 1)
+        with torch.no_grad():
+            survived = model(found).argmax(1) == labels
+        excess = max(moved, outside) if found.isfinite().all() else math.inf
+        return cls(survived, torch.stack(fooled), torch.stack(margins), torch.tensor(restarts), excess)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Attempt]) -> Attempt:
+        """Return one attempt of several on different images; where one ended early, all fooled, it stays as it is."""
         longest = max(len(batch.margins) for batch in batches)
         return cls(
             torch.cat([batch.survived for batch in batches]),

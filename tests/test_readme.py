@@ -23,7 +23,7 @@ GROUPS = sorted({f"{card.dataset}-{card.objective}" for card in CARDS.values()})
 
 
 def row(name: str) -> str:
-    """Return the row in the table of all checkpoints: three attacks at the radius that the checkpoint was trained or chosen for."""
+    """Return the row in the table of all checkpoints: three attacks at the radius that it was trained or chosen for."""
     entries, eps = read(Evaluations, FOLDER / f"{name}.json").evaluations, CARDS[name].eps
     here = {
         found.attack: found

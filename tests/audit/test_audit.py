@@ -19,7 +19,7 @@ from lsp_core.audit.rules import RULES
 from lsp_core.types import Step
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
-N = 64
+N = 128
 
 
 def shipped(name, count):
@@ -64,7 +64,7 @@ MASKED = {
 
 @pytest.mark.parametrize("name", MASKED)
 def test_networks_that_mask_are_flagged_for_the_right_reason(name):
-    model, x, y, eps = shipped("digits-cnn-standard", 40)
+    model, x, y, eps = shipped("digits-cnn-standard", 50)
     twin = shipped("digits-cnn-standard-lsp", 1)[0]
     report = lsp_core.audit(getattr(controls, name)(model), x, y, eps, twin=twin)
     flagged = {*report.named("fail"), *report.named("warn")}

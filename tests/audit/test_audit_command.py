@@ -59,7 +59,6 @@ def test_command_without_a_twin(run, trained_path, tmp_path):
         (("--norm", "L1"), "unknown norm 'L1'"),
         (("--norm", "L2"), "eps is missing"),
         (("--n", "0"), "n is 0"),
-        (("--batch-size", "0"), "batch_size is 0"),
         (("--twin", "none.safetensors"), "does not exist"),
         (("--twin", CHECKPOINTS / "mnist-cnn-standard.safetensors"), "takes other images or classes"),
         (("--dataset", "nowhere"), "unknown data set 'nowhere'"),

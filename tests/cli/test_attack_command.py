@@ -61,7 +61,7 @@ def test_at_eps_0_nothing_moves_and_nothing_is_fooled(run):
 
 def test_the_same_command_gives_the_same_images(run):
     for folder in ("one", "two"):
-        assert run("attack", CHECKPOINT, "--n", 4, "--attack", "pgd+square", "--eps", "0.05", "--out", folder)[0] == 0
+        assert run("attack", CHECKPOINT, "--n", 4, "--attack", "pgd+square", "--queries", 60, "--out", folder)[0] == 0
     first, second = (load_file(f"{folder}/{NAME}.attack.safetensors") for folder in ("one", "two"))
     assert first["adversarial"].equal(second["adversarial"])
 

@@ -17,7 +17,7 @@ test: .venv/installed  ## every check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not browser" -n $(WORKERS) --maxprocesses 8 --dist loadgroup --durations 15
-	$(BIN)/pytest -m browser --durations 5
+	$(BIN)/pytest tests/e2e --durations 5
 
 bench: .venv/installed  ## our times beside other people's; on a quiet machine
 	$(BIN)/python -m lsp_core bench --out results/bench.md --json results/bench.json
@@ -26,7 +26,7 @@ bench: .venv/installed  ## our times beside other people's; on a quiet machine
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "LSP Lab needs Python 3.11 or newer; name one with PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing what LSP Lab needs into .venv; the first time this takes some minutes."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 clean:  ## remove what make made

@@ -1,36 +1,22 @@
-"""``python -m app``: serve the dashboard, with everything slow imported before the first visitor comes."""
+"""``python -m app``: serve the dashboard. The port is open before anything slow is loaded; that goes on in a thread."""
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import importlib
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
-import torch
+import streamlit as st
 import typer
+import uvicorn
 from streamlit.web import bootstrap
 
-from app.state.shelf import folder
+from app import preload
 from app.state.shipped import settings
-from lsp_core import load_checkpoint
-from lsp_core.attacks import PGD
-from lsp_core.explain.saliency import attribute
-from lsp_core.store.checkpoint import list_checkpoints
 
 MAIN = Path(__file__).parent / "main.py"
-SLOW_IMPORTS = (
-    "altair",
-    "captum.attr",
-    "pandas",
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "app.panels.controls",
-    "app.panels.attacked",
-    "app.panels.player",
-)
 
 
 def main(
@@ -38,28 +24,36 @@ def main(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 is every network of this machine.")
     ] = "127.0.0.1",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Serve LSP Lab in the browser."""
-    options = {**settings(), "server.port": port, "server.address": host}
-    bootstrap.load_config_options(options)
-    for module in SLOW_IMPORTS:
-        importlib.import_module(module)
-    torch.set_num_threads(min(2, os.cpu_count() or 1))  # once for the whole process: it is a global of torch
-    warm_up()
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
-    bootstrap.run(str(MAIN), False, [], options)
+    check_device(device)
+    os.environ["LSP_DEVICE"] = device
+    # Threads that spin while they wait make every neighbour slow, a training beside the dashboard for one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    bootstrap.load_config_options({**settings(), "server.port": port, "server.address": host})
+
+    @asynccontextmanager
+    async def opened(_: st.App) -> AsyncIterator[None]:
+        typer.echo(f"LSP Lab: http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}")
+        # Only now: Streamlit's caches ask for the runtime where they are declared, and warn if it is not there.
+        preload.start()
+        yield
+
+    app = st.App(MAIN, lifespan=opened)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws_per_message_deflate=False)
 
 
-def warm_up() -> None:
-    """Attack a blank image, so that the first visitor does not wait for what torch sets up at first use."""
-    for name, card in list_checkpoints(folder())[0].items():
-        with contextlib.suppress(ValueError, OSError):  # the page says what is wrong with a checkpoint
-            model, _ = load_checkpoint(folder() / f"{name}.safetensors")
-            blank, label = torch.zeros(1, *card.image_shape), torch.zeros(1, dtype=torch.int64)
-            PGD(0.1, steps=1)(model, blank, label)
-            attribute(model, blank, label)
-            return
+def check_device(name: str) -> None:
+    """Refuse a device that is not here, in one sentence."""
+    if name == "auto":  # which is always there, so that torch need not be loaded yet
+        return
+    from lsp_core.device import pick_device
+
+    try:
+        pick_device(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def serve() -> None:

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from app import preload
+
 HERE = Path(__file__).parent
 
+if preload.waiting():
+    with st.spinner("Starting …"):
+        preload.wait()
 st.set_page_config("LSP Lab", page_icon=str(HERE / "static" / "mark.svg"), layout="wide")
 st.logo(str(HERE / "static" / "logo.svg"), size="large")
 st.html(HERE / "static" / "style.css")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from types import NoneType, UnionType
 from typing import (
@@ -96,8 +97,9 @@ def check_fields(instance: Any, owner: str) -> None:
     Raises:
         ValueError: naming the field and its ``owner``, what arrived and what is valid.
     """
-    for name, kind in get_type_hints(type(instance)).items():
-        value = getattr(instance, name)
+    kinds = get_type_hints(type(instance))
+    for name in (own.name for own in dataclasses.fields(instance)):
+        value, kind = getattr(instance, name), kinds[name]
         if not _fits(value, kind):
             raise ValueError(f"{name} of {owner} is {value!r}, but it must be {_words(kind)}.")
 

@@ -1,30 +1,25 @@
-"""Two evaluations compared: how many points lie between them, and how sure that is. Rows are those of a table."""
+"""Two evaluations compared: how many points lie between them, and how sure that is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lsp_core.evaluation.intervals import paired_interval, wilson_interval
+from lsp_core.evaluation.entry import Entry
+from lsp_core.evaluation.intervals import paired_interval
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The accuracy in one row minus that in another, as fractions.
+    """The robust accuracy of one evaluation minus that of another, as fractions.
 
     Attributes:
-        interval: 95 %, where the results of both are known image by image; else None.
-        n: how many images both saw; 0 if that is not known.
-        within: whether the other figure lies within the Wilson interval of the one, on the same images if known.
+        interval: 95 %, image by image, where both saw the same images; else None.
+        n: how many images both saw; 0 if they are not the same.
     """
 
     gained: float
     interval: tuple[float, float] | None
     n: int
-    within: bool
 
     @property
     def points(self) -> str:
@@ -35,29 +30,13 @@ class Difference:
         return f"{100 * self.gained:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
-def difference(one: Any, other: Any) -> Difference:
-    """Compare two rows; image by image if both kept their results, of the images that both saw.
+def difference(one: Entry, other: Entry) -> Difference:
+    """Compare two evaluations, image by image of the images that both saw.
 
     A seed draws the images in one order, so that the fewer are the first of the more.
     """
-    same = (one["dataset"], one["split"], one["seed"]) == (other["dataset"], other["split"], other["seed"])
-    a, b = survivors(one), survivors(other)
-    if same and one["seed"] is not None and a is not None and b is not None:
-        n = min(len(a), len(b))
-        a, b = a[:n], b[:n]
-        low, _ = wilson_interval(int(a.sum()), n)
-        return Difference(float(a.mean() - b.mean()), paired_interval(a, b), n, bool(b.mean() >= low))
-    shared = int(one["n"]) if same and one["n"] == other["n"] else 0
-    return Difference(float(one["robust"] - other["robust"]), None, shared, bool(other["robust"] >= one["low"]))
-
-
-def survivors(row: Any) -> NDArray[np.bool_] | None:
-    """Unpack which images were right before and after the attack; None if that is not in the file or contradicts it."""
-    try:
-        packed = np.frombuffer(bytes.fromhex(row["bits"]), np.uint8)
-    except ValueError:
-        return None
-    bits = np.unpackbits(packed)[: int(row["n"])].astype(bool)
-    if len(bits) != row["n"] or len(bits) == 0 or abs(float(bits.mean()) - row["robust"]) > 1e-6:
-        return None
-    return bits
+    if one.seed is None or (one.dataset, one.split, one.seed) != (other.dataset, other.split, other.seed):
+        return Difference(one.robust_accuracy - other.robust_accuracy, None, 0)
+    n = min(one.n, other.n)
+    a, b = one.robust_right[:n], other.robust_right[:n]
+    return Difference(float(a.mean() - b.mean()), paired_interval(a, b), n)

@@ -1,88 +1,85 @@
-"""A ladder as HTML: one row an attack, both twins on one scale, so that a figure that falls is seen at once."""
+"""The ladders: one row an attack, both twins on one scale, so that a figure that falls is seen at once."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import streamlit as st
+
+from app.figures.html import render
+from app.figures.measured import Measured
+from app.figures.naming import referee_name
+from app.figures.protocol import beneath, the_rule
 from app.figures.referee import Ladder, Rung
 from app.panels.checklist import checklist
-from app.state.audits import Audited
-from lsp_core.radius import show_eps
+from lsp_core.audit import Audited
 
-SIGNS = {"holds": "✓", "wrong": "!", "": "·"}
+SIGNS = {"holds": "✓", "wrong": "!", "unsure": "?", None: "·"}
 TWINS = (("a", "baseline"), ("b", "LSP"))
 
 
-def draw_ladder(ladder: Ladder, audits: dict[str, Audited]) -> str:
-    """Return the card of one pair: the verdict in a sentence, the rungs, and the audits of both."""
-    rungs = "".join(_rung(rung, ladder.rungs[0]) for rung in ladder.rungs)
-    missing = "" if ladder.rungs[-1].kind == "AutoAttack" else _not_run()
-    heads = "".join(f'<span class="cell {mark}"><i class="key"></i>{word}</span>' for mark, word in TWINS)
-    audited = "".join(
-        checklist(audits.get(name), f'<span class="who {mark}"><i class="key"></i>{word}</span>')
-        for name, (mark, word) in zip(ladder.names, TWINS, strict=True)
-    )
-    return (
-        f'<div class="card ladder"><div class="head"><b>{escape(ladder.objective)}</b> '
-        f"{escape(ladder.norm)} {show_eps(ladder.eps)}</div>"
-        f'<div class="verdict {ladder.kind}"><span class="sign">{SIGNS[ladder.kind]}</span>'
-        f"<p>{escape(ladder.sentence)}</p></div>"
-        f'<div class="rungs"><div class="rung legend"><span class="name"></span>'
-        f'<span class="track"><small>0%</small><small>accuracy left</small><small>100%</small></span>'
-        f'{heads}<span class="cell">LSP ahead by</span></div>{rungs}{missing}</div>{audited}</div>'
-    )
+def draw_ladders(found: Sequence[Ladder], audits: Mapping[str, Audited]) -> None:
+    """Draw a card for each pair, and below them how they are to be read."""
+    with st.container(key="referee"):
+        st.html(render("ladders", ladders=[ladder_card(ladder, audits) for ladder in found], rule=the_rule()))
+    st.caption(beneath(found))
 
 
-def _rung(rung: Rung, first: Rung) -> str:
-    marks = "".join(
-        _mark(row, before, mark) for row, before, (mark, _) in zip(rung.rows, first.rows, TWINS, strict=True)
-    )
-    cells = "".join(_cell(row, mark) for row, (mark, _) in zip(rung.rows, TWINS, strict=True))
-    return (
-        f'<div class="rung {rung.kind.lower()}"><span class="name"><b>{escape(rung.short)}</b>'
-        f'<small>{_protocol(rung)}</small></span><span class="track">{marks}</span>{cells}{_lead(rung)}</div>'
-    )
+def ladder_card(ladder: Ladder, audits: Mapping[str, Audited]) -> dict[str, Any]:
+    """Return what the template draws of one pair: the ruling in a sentence, the rungs, and the audits of both."""
+    rungs = [_rung(rung, ladder.rungs[0]) for rung in ladder.rungs]
+    if ladder.rungs[-1].role != "referee":
+        rungs.append({"role": "absent", "short": referee_name(), "protocol": "not run", "twins": []})
+    return {
+        "objective": ladder.objective,
+        "norm": ladder.norm,
+        "eps": ladder.eps,
+        "kind": ladder.ruling or "",
+        "sign": SIGNS[ladder.ruling],
+        "sentence": ladder.sentence,
+        "rungs": rungs,
+        "twins": [
+            {"mark": mark, "word": word, "audit": checklist(audits.get(name))}
+            for name, (mark, word) in zip(ladder.names, TWINS, strict=True)
+        ],
+    }
 
 
-def _mark(row: Any, before: Any, mark: str) -> str:
-    ghost = "" if before is None else f'<i class="ghost {mark}" style="left:{before["robust"]:.2%}"></i>'
-    if row is None:
-        return ghost
-    width = max(0.0, row["high"] - row["low"])
-    return (
-        f'{ghost}<i class="bar {mark}" style="left:{row["low"]:.2%};width:{width:.2%}"></i>'
-        f'<i class="dot {mark}" style="left:{row["robust"]:.2%}"></i>'
-    )
-
-
-def _cell(row: Any, mark: str) -> str:
-    if row is None:
-        return f'<span class="cell {mark}"><b>–</b><small>not run</small></span>'
-    return (
-        f'<span class="cell {mark}"><b>{row["robust"]:.1%}</b>'
-        f"<small>{100 * row['low']:.1f} to {100 * row['high']:.1f}</small></span>"
-    )
-
-
-def _lead(rung: Rung) -> str:
+def _rung(rung: Rung, first: Rung) -> dict[str, Any]:
+    trio = zip(rung.figures, first.figures, TWINS, strict=True)
     lead = rung.lead
-    if lead is None:
-        return '<span class="cell"><b>–</b></span>'
-    head, _, tail = lead.points.partition(" ")
-    note = tail.strip("()") or ("" if lead.n else "on other images")
-    return f'<span class="cell"><b>{head}</b><small>{note}</small></span>'
+    head, _, tail = lead.points.partition(" ") if lead else ("–", "", "")
+    return {
+        "role": rung.role,
+        "short": rung.short,
+        "protocol": _protocol(rung),
+        "twins": [{"mark": mark, **_place(one), "ghost": _share(before)} for one, before, (mark, _) in trio],
+        "lead": head,
+        "lead_note": None if lead is None else tail.strip("()") or ("" if lead.n else "on other images"),
+    }
+
+
+def _share(one: Measured | None) -> str | None:
+    return None if one is None else f"{100 * one.entry.robust_accuracy:.2f}"
+
+
+def _place(one: Measured | None) -> dict[str, str | None]:
+    """Return where an evaluation stands on the scale, in percent, and what is said of it."""
+    if one is None:
+        return {"robust": None, "low": None, "width": None, "said": "–", "interval": "not run"}
+    low, high = (100 * bound for bound in one.entry.robust_interval)
+    return {
+        "robust": _share(one),
+        "low": f"{low:.2f}",
+        "width": f"{max(0.0, high - low):.2f}",
+        "said": f"{one.entry.robust_accuracy:.1%}",
+        "interval": f"{low:.1f} to {high:.1f}",
+    }
 
 
 def _protocol(rung: Rung) -> str:
-    rows = [row for row in rung.rows if row is not None]
-    counts = " or ".join(str(count) for count in sorted({int(row["n"]) for row in rows}))
-    seeds = " or ".join(str(int(seed)) for seed in sorted({row["seed"] for row in rows if row["seed"] == row["seed"]}))
-    return f"n = {counts}{f', seed {seeds}' if seeds else ''}"
-
-
-def _not_run() -> str:
-    return (
-        '<div class="rung absent"><span class="name"><b>AutoAttack</b><small>not run</small></span>'
-        '<span class="track"></span></div>'
-    )
+    counts = " or ".join(map(str, sorted(rung.counts)))
+    drawn = {one.entry.seed for one in rung.figures if one is not None and one.entry.seed is not None}
+    seeds = " or ".join(map(str, sorted(drawn)))
+    return f"n = {counts}, seed {seeds}" if seeds else f"n = {counts}"

@@ -9,9 +9,12 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import streamlit as st
 from torch import Tensor
 
-from app.state.cache import Subject, reference, reference_embedding
+from app.state.images import reference_rows
+from app.state.models import LoadedModel
+from app.state.worked import reference_embedding
 from lsp_core.attacks import PGD
 from lsp_core.data import DatasetError
 from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
@@ -32,7 +35,7 @@ class Request:
     ``label``, the class, and ``row``, the place among the test images, are None where nobody knows them.
     """
 
-    subjects: tuple[Subject, Subject]
+    models: tuple[LoadedModel, LoadedModel]
     image: Tensor
     label: int | None
     picture: str
@@ -42,14 +45,14 @@ class Request:
     @property
     def identity(self) -> tuple[str, ...]:
         """What is looked at: a change of it starts an attack by itself, a change of the settings does not."""
-        return (*(subject.digest for subject in self.subjects), self.picture)
+        return (*(model.digest for model in self.models), self.picture)
 
 
 @dataclass
 class Lane:
-    """One model's part of a job."""
+    """One model's part of a job; its tensors are in the processor's memory, wherever the model lies."""
 
-    subject: Subject
+    model: LoadedModel
     trace: Trace | None = None
     neighborhood: Neighborhood | None = None
 
@@ -107,37 +110,45 @@ class Job:
         self.seconds = time.monotonic() - self.started
 
     def _attack(self, lane: Lane) -> None:
-        request, lock = self.request, lane.subject.lock
+        request, loaded = self.request, lane.model
 
         def on_step(so_far: Trace) -> None:
-            lane.trace = so_far
+            lane.trace = so_far.cpu()
             if self.stop_wanted or time.monotonic() - self.looked_at > ABANDONED_AFTER:
                 raise Cancelled
             # Between two steps the model is free for whoever else waits for it.
-            lock.release()
+            loaded.lock.release()
             time.sleep(0)
-            lock.acquire()
+            loaded.lock.acquire()
 
-        with lock:
-            lane.trace = trace_attack(lane.subject.model, request.image, request.label, request.attack, on_step)
+        image = loaded.put(request.image)
+        with loaded.lock:
+            trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
+        lane.trace = trace.cpu()
         try:
-            embedding = others(lane.subject, request.row)
+            embedding = others(loaded, request.row)
         except DatasetError:
             return  # an upload can be attacked without the data set; the page says what is missing
-        with lock:
-            k = min(NEIGHBORS, len(embedding) - 1)
-            lane.neighborhood = compare_neighborhoods(lane.subject.model, lane.trace, embedding, k)
+        with loaded.lock:
+            found = compare_neighborhoods(loaded.model, trace, embedding, min(NEIGHBORS, len(embedding) - 1))
+        lane.neighborhood = found.cpu()
+
+
+@st.cache_resource(show_spinner=False)
+def worker() -> ThreadPoolExecutor:
+    """Return the one thread that attacks: the cores are shared best by one attack at a time."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="attack")
 
 
 def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
     """Queue a request and return its job."""
-    first, second = request.subjects
+    first, second = request.models
     job = Job(request, (Lane(first), Lane(second)))
     job.future = pool.submit(job.run)
     return job
 
 
-def others(subject: Subject, row: int | None) -> Tensor:
+def others(model: LoadedModel, row: int | None) -> Tensor:
     """Return the embeddings (M,D) of the reference images, the one of test image ``row`` moved out of reach.
 
     Nothing is its own neighbour.
@@ -145,7 +156,8 @@ def others(subject: Subject, row: int | None) -> Tensor:
     Raises:
         DatasetError: if the test images are not there.
     """
-    embedding = reference_embedding(subject)
+    embedding = reference_embedding(model)
     if row is None:
         return embedding
-    return embedding.masked_fill((reference(subject.card.dataset) == row)[:, None], FAR)
+    own = model.put(reference_rows(model.card.dataset) == row)
+    return embedding.masked_fill(own[:, None], FAR)

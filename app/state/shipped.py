@@ -16,7 +16,7 @@ def shipped(inside: str, beside: str) -> Path:
 
 
 def settings() -> dict[str, object]:
-    """Return Streamlit's settings by their full names, ``theme.light.textColor`` for one, wherever the app is started."""
+    """Return Streamlit's settings by full name, ``theme.light.textColor`` for one, wherever the app is started."""
     with open(shipped("settings", ".streamlit") / "config.toml", "rb") as file:
         return dict(_flat(tomllib.load(file)))
 

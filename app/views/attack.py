@@ -7,22 +7,18 @@ import time
 
 import streamlit as st
 
-from app.panels.attacked import draw_neighbors, draw_saliency, draw_verdict, lane_names
-from app.panels.controls import (
-    FIRST_CHOICE,
-    choose_attack,
-    choose_models,
-    choose_picture,
-    default_attack,
-    load_pair,
-    uploaded_picture,
-)
+from app.figures.text import plain, sentence
+from app.panels.gallery import choose_picture
+from app.panels.pair import FIRST_CHOICE, choose_models, load_pair
 from app.panels.player import draw_player
-from app.state.cache import Subject, worker
-from app.state.jobs import Job, Request, submit
+from app.panels.settings import choose_attack, default_attack
+from app.panels.table import PANELS
+from app.panels.upload import uploaded_picture
+from app.panels.verdict import draw_verdict
+from app.state.jobs import Job, Request, submit, worker
+from app.state.models import LoadedModel
 from app.state.shelf import catalogue
 from lsp_core import Card, CheckpointError, DatasetError
-from lsp_core.explain.saliency import METHODS
 
 QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
 GLANCE = 0.25  # seconds between two looks at a running attack
@@ -36,7 +32,7 @@ def main() -> None:
             "There is no checkpoint to attack: train a pair with `python -m lsp_core train digits --out checkpoints`."
         )
         for problem in problems.values():
-            st.warning(problem)
+            st.warning(sentence(problem))
         st.stop()
     with st.container(key="bench"):
         panel, stage = st.columns([1, 2.9], gap="large")
@@ -47,8 +43,10 @@ def main() -> None:
     with stage:
         job = current_job(request, asked)
         watch(job)
-        if not job.active:
-            study(job)
+        if not job.active and any(lane.trace is not None for lane in job.lanes):
+            for key, draw in PANELS.items():
+                with st.container(key=key):
+                    draw(job)
 
 
 def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool]:
@@ -57,15 +55,15 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
         pair = load_pair(names)
         picture = choose_picture(pair, default_attack(pair[0].card))
     except DatasetError as error:
-        st.info(str(error))
+        st.info(sentence(str(error)))
         picture = None
         if st.session_state.get("own-image") is None:  # an upload needs no data set
             pair = stand_in(cards, None)
             picture = choose_picture(pair, default_attack(pair[0].card))
     except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
-        st.error(str(error))
+        st.error(sentence(str(error)))
         job: Job | None = st.session_state.get("job")
-        pair = stand_in(cards, job.request.subjects if job else None)
+        pair = stand_in(cards, job.request.models if job else None)
         picture = choose_picture(pair, default_attack(pair[0].card))
     picture = uploaded_picture(pair[0].card) or picture
     if picture is None:
@@ -76,7 +74,7 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
     return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked
 
 
-def stand_in(cards: dict[str, Card], former: tuple[Subject, Subject] | None) -> tuple[Subject, Subject]:
+def stand_in(cards: dict[str, Card], former: tuple[LoadedModel, LoadedModel] | None) -> tuple[LoadedModel, LoadedModel]:
     """Return what is shown in place of a pair that cannot be: the one before it, else the digits twins.
 
     The digits need no data set beside the project. Without them the page ends here.
@@ -87,7 +85,7 @@ def stand_in(cards: dict[str, Card], former: tuple[Subject, Subject] | None) -> 
             former = load_pair((FIRST_CHOICE, twin if twin in cards else FIRST_CHOICE))
     if former is None:
         st.stop()
-    st.caption(f"Until then the page shows {former[0].name} and {former[1].name}.")
+    st.caption(f"Until then the page shows {plain(former[0].name)} and {plain(former[1].name)}.")
     return former
 
 
@@ -108,14 +106,13 @@ def current_job(request: Request, asked: bool) -> Job:
 def watch(job: Job) -> None:
     """Draw verdict and player, again and again while the attack runs."""
     running = job.active
-    names = lane_names(job)
 
     @st.fragment(run_every=GLANCE if running else None)
     def look() -> None:
         job.looked_at = time.monotonic()
         if running and not job.active:
             st.rerun()  # the whole page: the rest follows, and the button can be pressed again
-        draw_verdict(job, names)
+        draw_verdict(job)
         if job.active:
             bar, button = st.columns([4, 1], vertical_alignment="center")
             total = 2 * job.request.attack.steps
@@ -125,33 +122,10 @@ def watch(job: Job) -> None:
             bar.progress(min(1.0, job.steps_done / total), text)
             button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
         if any(lane.trace is not None for lane in job.lanes):
-            classes = job.request.subjects[0].card.classes
-            draw_player(job, names, classes, play=not running)
+            draw_player(job, play=not running)
 
     with st.container(key="attack"):
         look()
-
-
-def study(job: Job) -> None:
-    """Draw what an attack did to the neighbourhood and to the saliency, once it is over."""
-    if all(lane.trace is None for lane in job.lanes):
-        return
-    names = lane_names(job)
-    st.subheader("Are the neighbours kept?", anchor=False)
-    with st.container(key="neighbors"):
-        draw_neighbors(job, names)
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
-    left.subheader("Where does each model look?", anchor=False)
-    method = right.segmented_control(
-        "Saliency method",
-        list(METHODS),
-        default=next(iter(METHODS)),
-        key="method",
-        required=True,
-        label_visibility="collapsed",
-    )
-    with st.container(key="saliency"):
-        draw_saliency(job, names, method)
 
 
 main()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from lsp_core.audit.report import Status
+from lsp_core.audit.report import STATUSES, Status
 
 WARN_BELOW, FAIL_BELOW = 0.05, 0.001
 
@@ -29,17 +29,22 @@ def at_least(k: int, n: int, rate: float) -> float:
     return min(1.0, math.fsum(terms))
 
 
-def judge(k: int, n: int, rate: float, *, fail_rate: float | None = None) -> Status:
+def weigh(k: int, n: int, rate: float, *, fail_rate: float | None = None) -> Status:
     """Return the status of ``k`` images out of ``n`` where a share ``rate`` would be fine.
 
     ``fail_rate`` is a higher share that has to be passed for a failure.
 
-    >>> [judge(k, 128, 0.002) for k in (1, 2, 4)]
+    >>> [weigh(k, 128, 0.002) for k in (1, 2, 4)]
     ['pass', 'warn', 'fail']
     """
     if at_least(k, n, rate if fail_rate is None else fail_rate) < FAIL_BELOW:
         return "fail"
     return "warn" if at_least(k, n, rate) < WARN_BELOW else "pass"
+
+
+def worst(*statuses: Status) -> Status:
+    """Return the gravest of several statuses."""
+    return max(statuses, key=STATUSES.index)
 
 
 def limit(points: float) -> str:

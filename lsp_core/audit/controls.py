@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lsp_core.audit import detours, effort, outputs
-from lsp_core.audit.probe import Probe
+from lsp_core.audit.probe import Look, Probe
 from lsp_core.audit.report import Finding
 
 IMAGES = 32
@@ -107,9 +107,8 @@ class SoftmaxOutputs(Wrapped):
         return functional.softmax(self.model(images), 1)
 
 
-Rule = Callable[[Probe], Finding]
 # Each control with the checks of which one must notice it.
-CONTROLS: dict[str, tuple[Callable[[nn.Module], nn.Module], tuple[Rule, ...]]] = {
+CONTROLS: dict[str, tuple[Callable[[nn.Module], nn.Module], tuple[Look, ...]]] = {
     "logits x 1,000": (ScaledLogits, (effort.losses, detours.input_gradients)),
     "quantised": (Quantized, (detours.input_gradients,)),
     "random resizing": (RandomResize, (outputs.determinism,)),
@@ -121,26 +120,29 @@ def known_answers(probe: Probe) -> Finding:
     """Put each control round the model that is audited: if the checks do not notice it, they notice nothing."""
     images, labels = probe.images[:IMAGES], probe.labels[:IMAGES]
     missed = []
-    for name, (wrap, rules) in CONTROLS.items():
+    for name, (wrap, looks) in CONTROLS.items():
         inner = Probe(
             wrap(probe.original),
             images,
             labels,
             probe.eps,
             probe.norm,
-            plan=replace(probe.plan, steps=10),
+            form=replace(probe.form, steps=10),
             seed=probe.seed,
             batch_size=probe.batch_size,
             tick=probe.tick,
             only_right=False,
         )
-        if all(rule(inner).status == "pass" for rule in rules):
+        caught = any(look(inner).status != "pass" for look in looks)
+        for attack, excess in inner.excess.items():
+            probe.keep(attack, excess)
+        if not caught:
             missed.append(name)
-    caught = len(CONTROLS) - len(missed)
+    noticed = len(CONTROLS) - len(missed)
     return Finding(
         "fail" if missed else "pass",
-        f"{caught} of {len(CONTROLS)} networks that mask on purpose, made from this model, are noticed"
+        f"{noticed} of {len(CONTROLS)} networks that mask on purpose, made from this model, are noticed"
         + (f"; not noticed: {', '.join(missed)}." if missed else f": {', '.join(CONTROLS)}."),
         "any control is not noticed: the evaluation is then invalid",
-        {"controls": len(CONTROLS), "noticed": caught},
+        {"controls": len(CONTROLS), "noticed": noticed},
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from lsp_core.attacks import PGD
-from lsp_core.audit.chance import at_least, judge, limit
+from lsp_core.audit.chance import at_least, limit, weigh, worst
 from lsp_core.audit.probe import Probe
 from lsp_core.audit.report import Finding, Status
 
@@ -18,7 +17,7 @@ def grey_radius(probe: Probe) -> float:
 
 def radii(probe: Probe) -> list[float]:
     """Return a quarter of eps, half of it, eps, and then equal ratios up to the radius that holds a grey image."""
-    top, between = max(grey_radius(probe), probe.eps), probe.plan.radii
+    top, between = max(grey_radius(probe), probe.eps), probe.form.radii
     if top == probe.eps:
         return [top / 4, top / 2, top]
     ratio = (top / probe.eps) ** (1 / (between + 1))
@@ -32,10 +31,10 @@ def eps_curve(probe: Probe) -> Finding:
     does to it, 1 point.
     """
     grid = radii(probe)
-    counts = [len(probe.labels), *(probe.run(probe.pgd("margin", eps)).correct for eps in grid)]
+    counts = [len(probe.labels), *(probe.run(probe.attacks.pgd("margin", eps)).correct for eps in grid)]
     rise = max(after - before for before, after in itertools.pairwise(counts))
     chance = 1 / probe.classes
-    statuses = (judge(rise, probe.n, 0.01), judge(counts[-1], probe.n, chance))
+    statuses = (weigh(rise, probe.n, 0.01), weigh(counts[-1], probe.n, chance))
     share = counts[-1] / probe.n
     shape = f"rises by up to {rise / probe.n:.1%}" if rise > 0 else "never rises"
     return Finding(
@@ -50,15 +49,15 @@ def eps_curve(probe: Probe) -> Finding:
 def unbounded(probe: Probe) -> Finding:
     """With the whole cube to move in, an attack must fool every image: it could turn any into any other."""
     radius = 1.0 if probe.norm == "Linf" else math.sqrt(probe.images[0].numel())
-    steps = probe.plan.unbounded_steps
-    left = probe.run(PGD(radius, None, steps, probe.norm, "margin", seed=probe.seed)).correct
+    attack = probe.attacks.unbounded(radius)
+    left = probe.run(attack).correct
     # One that gets stuck happens to a sound attack; a share beyond chance level does not (the rule of ART).
-    status: Status = "fail" if left / probe.n > 1 / probe.classes else judge(left, probe.n, 0.01)
+    status: Status = "fail" if left / probe.n > 1 / probe.classes else weigh(left, probe.n, 0.01)
     return Finding(
         status,
-        f"{left} of {probe.n} images survive {steps} steps without a bound.",
+        f"{left} of {probe.n} images survive {attack.steps} steps without a bound.",
         f"survivors are {limit(1)}; fail above 1 / classes",
-        {"survivors": left, "eps": radius, "steps": steps},
+        {"survivors": left, "eps": radius, "steps": attack.steps},
     )
 
 
@@ -67,15 +66,15 @@ def single_step(probe: Probe) -> Finding:
 
     Compared per image by a sign test: those that only the single step fools against those that only the many fool.
     """
-    one, many = probe.run(probe.fgsm()), probe.run(probe.pgd())
+    one, many = probe.run(probe.attacks.fgsm()), probe.run(probe.attacks.pgd())
     only_one = int((~one.survived & many.survived).sum())
     only_many = int((one.survived & ~many.survived).sum())
     status: Status = "pass"
     if only_one > only_many:
-        status = judge(only_one, only_one + only_many, 0.5)
+        status = weigh(only_one, only_one + only_many, 0.5)
     return Finding(
         status,
-        f"FGSM leaves {one.correct / probe.n:.1%}, PGD-{probe.plan.steps} {many.correct / probe.n:.1%}; {only_one} "
+        f"FGSM leaves {one.correct / probe.n:.1%}, PGD-{probe.form.steps} {many.correct / probe.n:.1%}; {only_one} "
         f"images are fooled by the single step alone, {only_many} by the many alone.",
         "the single step alone fools more images than the many alone, beyond chance (sign test)",
         {
@@ -86,8 +85,3 @@ def single_step(probe: Probe) -> Finding:
             "p": at_least(only_one, only_one + only_many, 0.5),
         },
     )
-
-
-def worst(*statuses: Status) -> Status:
-    """Return the gravest of several statuses."""
-    return max(statuses, key=("pass", "warn", "fail").index)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsp_core.attacks import PGD, Square, Transfer
 from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.losses import LOSSES, margin
 from lsp_core.attacks.norms import NORMS
-from lsp_core.audit.chance import judge, limit
+from lsp_core.audit.chance import limit, weigh
 from lsp_core.audit.probe import LeftOut, Probe
 from lsp_core.audit.report import Finding
 from lsp_core.types import Attack
@@ -20,10 +19,10 @@ UNSTABLE = 0.1
 
 def black_box(probe: Probe) -> Finding:
     """Square, which asks for outputs only, must not fool what all white-box attacks together left standing."""
-    left, queries = probe.best(), probe.plan.queries
-    found = _found(probe, left, Square(probe.eps, queries, probe.norm, seed=probe.seed))
+    left, queries = probe.best(), probe.form.queries
+    found = _found(probe, left, probe.attacks.square())
     return Finding(
-        judge(found, probe.n, FOUND),
+        weigh(found, probe.n, FOUND),
         f"{int(left.sum())} images survive every white-box attack; {queries} queries of Square fool {found} of them.",
         f"what it adds is {limit(100 * FOUND)}",
         {"survivors": int(left.sum()), "found": found, "queries": queries},
@@ -39,36 +38,26 @@ def transfer(probe: Probe) -> Finding:
     if probe.twin is None:
         raise LeftOut("no twin was given to craft on")
     left = probe.best()
-    craft = PGD(probe.eps, None, probe.plan.steps, probe.norm, early_stop=False, seed=probe.seed)
-    found = _found(probe, left, Transfer(craft, probe.twin))
+    found = _found(probe, left, probe.attacks.transfer(probe.twin))
     return Finding(
-        judge(found, probe.n, FOUND),
-        f"{int(left.sum())} images survive every white-box attack; PGD-{probe.plan.steps} on the twin fools {found} of "
+        weigh(found, probe.n, FOUND),
+        f"{int(left.sum())} images survive every white-box attack; PGD-{probe.form.steps} on the twin fools {found} of "
         "them.",
         f"what it adds is {limit(100 * FOUND)}",
         {"survivors": int(left.sum()), "found": found},
     )
 
 
-def _found(probe: Probe, left: Tensor, attack: Attack) -> int:
-    return int((left & ~probe.left_of(left, attack)).sum())
-
-
 def random_noise(probe: Probe) -> Finding:
     """Random draws from the ball must not fool what PGD left standing."""
-    left, draws = probe.run(probe.pgd()).survived, Draws(probe.images, probe.seed)
-    found = torch.zeros_like(left)
-    for draw in range(probe.plan.draws):
-        noisy = _noisy(probe, probe.eps, draws, draw)
-        found |= probe.predict(noisy).argmax(1) != probe.labels
-        probe.tick()
-    missed = int((found & left).sum())
+    found = ~probe.run(probe.attacks.noise()).unbroken
+    missed = int((found & probe.run(probe.attacks.pgd()).survived).sum())
     return Finding(
-        judge(missed, probe.n, FOUND),
-        f"{probe.plan.draws} random draws fool {int(found.sum())} images, {missed} of which PGD-{probe.plan.steps} "
+        weigh(missed, probe.n, FOUND),
+        f"{probe.form.draws} random draws fool {int(found.sum())} images, {missed} of which PGD-{probe.form.steps} "
         "missed.",
         f"what they add is {limit(100 * FOUND)}",
-        {"draws": probe.plan.draws, "fooled": int(found.sum()), "missed_by_pgd": missed},
+        {"draws": probe.form.draws, "fooled": int(found.sum()), "missed_by_pgd": missed},
     )
 
 
@@ -80,11 +69,12 @@ def stability(probe: Probe) -> Finding:
     one with random resizing by 60 %. Across eps itself the plain ones among them change by up to 15 %, which says that
     eps is large for them, not that they mask.
     """
-    radius, draws = probe.pgd().step_size, Draws(probe.images, probe.seed)
+    radius, draws = probe.attacks.pgd().step_size, Draws(probe.images, probe.seed)
     here = margin(probe.logits, probe.labels)
     changes = []
-    for draw in range(probe.plan.draws):
-        there = margin(probe.predict(_noisy(probe, radius, draws, draw)), probe.labels)
+    for draw in range(probe.form.draws):
+        noise = NORMS[probe.norm].random(probe.images, radius, draws, draw)
+        there = margin(probe.predict((probe.images + noise).clamp(0, 1)), probe.labels)
         changes.append(((there - here).abs() / here.abs().clamp_min(1e-12)).clamp_max(1).mean())
         probe.tick()
     change = float(torch.stack(changes).mean())
@@ -92,7 +82,7 @@ def stability(probe: Probe) -> Finding:
         "warn" if change > UNSTABLE else "pass",
         f"Under random noise of the size of one step ({radius:.2g}) the margin changes by {change:.1%} on average.",
         f"a mean change of more than {UNSTABLE:.0%} (own choice)",
-        {"change": change, "radius": radius, "draws": probe.plan.draws},
+        {"change": change, "radius": radius, "draws": probe.form.draws},
     )
 
 
@@ -111,7 +101,7 @@ def input_gradients(probe: Probe) -> Finding:
     if not probe.connected:
         why = " because no gradient reaches the pixels"
     return Finding(
-        "pass" if dead["ce"] == 0 else judge(dead["ce"], probe.n, FOUND) if dead["ce"] == 1 else "fail",
+        "pass" if dead["ce"] == 0 else weigh(dead["ce"], probe.n, FOUND) if dead["ce"] == 1 else "fail",
         f"The gradient is zero or not finite at {dead['ce']} of {count} images{why}."
         if dead["ce"]
         else f"The gradient is finite and not zero at all {count} images.",
@@ -130,6 +120,5 @@ def _gradients(probe: Probe, loss: str) -> Tensor:
     return torch.cat(parts)
 
 
-def _noisy(probe: Probe, radius: float, draws: Draws, draw: int) -> Tensor:
-    moved: Tensor = (probe.images + NORMS[probe.norm].random(probe.images, radius, draws, draw)).clamp(0, 1)
-    return moved
+def _found(probe: Probe, left: Tensor, attack: Attack) -> int:
+    return int((left & ~probe.left_of(left, attack)).sum())

@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from lsp_core.attacks import PGD
+from lsp_core.attacks.describe import label
 from lsp_core.attacks.norms import NORMS
-from lsp_core.audit.probe import UNROUNDED, Probe
+from lsp_core.audit.probe import Probe
 from lsp_core.audit.report import Finding
 from lsp_core.evaluation import predict
 from lsp_core.evaluation.intervals import wilson_interval
@@ -20,6 +21,7 @@ from lsp_core.evaluation.intervals import wilson_interval
 FORWARDS, SAME_LOGIT, OTHER_ORDER = 5, 1e-4, 1e-2
 ALONE, TOGETHER = 128, 64
 FEW = 50
+UNROUNDED = 1e-6  # a float32 pixel may pass eps by this much
 
 
 def determinism(probe: Probe) -> Finding:
@@ -80,22 +82,23 @@ def budget(probe: Probe) -> Finding:
     still = PGD(0.0, None, 2, probe.norm, seed=probe.seed)(probe.model, probe.images, probe.labels)
     moved = int((still != probe.images).flatten(1).any(1).sum())
     changed = int((probe.predict(still).argmax(1) != probe.labels).sum())
-    excess = max([run.excess for run in probe.runs.values()], default=0.0)
-    craft = probe.pgd()
-    found = craft(probe.model, probe.images, probe.labels)
+    excess = max(probe.excess.values(), default=0.0)
+    outside = [label(attack) for attack, furthest in probe.excess.items() if furthest > UNROUNDED]
+    found = probe.attacks.pgd()(probe.model, probe.images, probe.labels)
     saved = through_png(found)
     half = 0.5 / 255 * (1.0 if probe.norm == "Linf" else math.sqrt(found[0].numel()))
     beyond = float(NORMS[probe.norm].size(saved - probe.images).amax()) - probe.eps
     undone = int(
         ((probe.predict(found).argmax(1) != probe.labels) & (probe.predict(saved).argmax(1) == probe.labels)).sum()
     )
-    broken = moved or changed or excess > UNROUNDED or beyond > half + UNROUNDED
+    broken = moved or changed or outside or beyond > half + UNROUNDED
     return Finding(
         "fail" if broken else "pass",
         f"At eps 0, {moved} images move and {changed} change class; after saving as 8-bit PNG the furthest lies "
-        f"{max(beyond, 0.0) * 255:.2g} grey levels beyond eps, and rounding undoes {undone} of the successes.",
-        "any image moves or changes class at eps 0; any run leaves its ball or [0,1]; or a saved image lies more than "
-        "half a grey level beyond eps",
+        f"{max(beyond, 0.0) * 255:.2g} grey levels beyond eps, and rounding undoes {undone} of the successes."
+        + (f" Left its ball or [0,1], by up to {excess:.2g}: {', '.join(outside)}." if outside else ""),
+        "any image moves or changes class at eps 0; any attack of the audit leaves its ball or [0,1]; or a saved image "
+        "lies more than half a grey level beyond eps",
         {"moved_at_0": moved, "changed_at_0": changed, "excess": excess, "beyond_after_png": beyond, "undone": undone},
     )
 

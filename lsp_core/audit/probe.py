@@ -1,4 +1,4 @@
-"""The attacks that an audit runs, each once: several checks look at the same run."""
+"""A model under audit, and what the attacks on it did, each run once: several checks look at the same."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lsp_core.attacks import APGD, FGSM, PGD, Square, fast
 from lsp_core.attacks.describe import label
-from lsp_core.attacks.losses import margin
-from lsp_core.attacks.norms import NORMS
-from lsp_core.audit.gradient import Disconnected, reaches_pixels
-from lsp_core.audit.plan import QUICK, Plan
-from lsp_core.audit.run import Run
+from lsp_core.audit.arsenal import QUICK, Arsenal, Form
+from lsp_core.audit.attempt import Attempt
+from lsp_core.audit.report import Finding
 from lsp_core.evaluation import predict
-from lsp_core.types import Attack, Norm, Step
-
-UNROUNDED = 1e-6  # a float32 pixel may pass eps by this much
+from lsp_core.types import Attack, Norm
 
 
 class LeftOut(Exception):
@@ -25,10 +20,15 @@ class LeftOut(Exception):
 
 
 class Probe:
-    """A model, the images (M,C,H,W) of ``n`` that it gets right, and the runs so far.
+    """A model, the images (M,C,H,W) of ``n`` that it gets right, and the attempts so far.
 
     Attributes:
+        original: the model as it was given.
         connected: whether a gradient reaches the pixels at all. If none does, attacks see a zero gradient instead.
+        attacks: those of the audit; a check may run others.
+        excess: how far each attack that ran left its ball or [0,1], at most.
+        standing: (M,) bool, which images every attack within eps has left right at every iterate, so far.
+        ran: the names of those attacks.
         tick: called at every iterate of every attack; what it raises ends the audit.
     """
 
@@ -40,138 +40,95 @@ class Probe:
         eps: float,
         norm: Norm = "Linf",
         *,
-        plan: Plan = QUICK,
+        form: Form = QUICK,
         twin: nn.Module | None = None,
         seed: int = 0,
         batch_size: int = 256,
         tick: Callable[[], None] = lambda: None,
         only_right: bool = True,
     ):
-        self.eps, self.norm, self.plan, self.twin, self.seed, self.tick = eps, norm, plan, twin, seed, tick
+        self.eps, self.norm, self.form, self.twin, self.seed, self.tick = eps, norm, form, twin, seed, tick
         self.original, self.batch_size, self.n = model, batch_size, len(images)
         logits = predict(model, images, batch_size)
         right = logits.argmax(1) == labels
         right |= not only_right
         self.images, self.labels, self.logits = images[right], labels[right], logits[right]
         self.classes = logits.shape[1]
-        self.connected = reaches_pixels(model, images[:1])
+        self.attacks = Arsenal(eps, norm, form, self.classes, seed)
+        self.connected = _reaches_pixels(model, images[:1])
         self.model = model if self.connected else Disconnected(model).eval()
-        self.runs: dict[Attack, Run] = {}
-        self._strongest: Tensor | None = None
+        self.excess: dict[Attack, float] = {}
+        self.standing, self.ran = torch.ones_like(self.labels, dtype=torch.bool), dict[str, None]()
+        self._attempts: dict[Attack, Attempt] = {}
+        self._best: Tensor | None = None
 
     def predict(self, images: Tensor) -> Tensor:
         """Return logits (N,K), batch by batch."""
         return predict(self.model, images, self.batch_size)
 
-    def run(self, attack: Attack) -> Run:
+    def run(self, attack: Attack) -> Attempt:
         """Run an attack on all images, or return what it did when it was last asked for."""
-        if attack not in self.runs:
-            self.runs[attack] = self._run(attack, self.images, self.labels)
-        return self.runs[attack]
+        if attack not in self._attempts:
+            self._attempts[attack] = self._attempt(attack, torch.ones_like(self.labels, dtype=torch.bool))
+        return self._attempts[attack]
 
     def left_of(self, rows: Tensor, attack: Attack) -> Tensor:
         """Return which of the images marked in ``rows`` (M,) an attack leaves standing, at every iterate."""
         left = rows.clone()
         if rows.any():
-            left[rows] = self._run(attack, self.images[rows], self.labels[rows]).unbroken
+            left[rows] = self._attempt(attack, rows).unbroken
         return left
 
-    def _run(self, attack: Attack, images: Tensor, labels: Tensor) -> Run:
-        parts = [
-            self._batch(attack, images[rows], labels[rows])
-            for rows in torch.arange(len(images), device=images.device).split(self.batch_size)
-        ]
-        return Run.joined(parts)
-
-    def _batch(self, attack: Attack, images: Tensor, labels: Tensor) -> Run:
-        fooled: list[Tensor] = []
-        margins: list[Tensor] = []
-        restarts: list[int] = []
-
-        def record(step: Step) -> None:
-            self.tick()
-            fooled.append(step.logits.argmax(1) != labels)
-            margins.append(margin(step.logits, labels))
-            restarts.append(step.restart)
-
-        found = attack(self.model, images, labels, on_step=record)
-        moved = float((NORMS[attack.norm].size(found - images) - attack.eps * (1 + 1e-5)).amax())
-        outside = max(float(-found.amin()), float(found.amax()) - 1)
-        survived = self.predict(found).argmax(1) == labels
-        return Run(survived, torch.stack(fooled), torch.stack(margins), torch.tensor(restarts), max(moved, outside))
-
-    # --- the attacks ---
-
-    def fgsm(self) -> FGSM:
-        """Return the single step."""
-        return FGSM(self.eps, self.norm)
-
-    def pgd(self, loss: str = "ce", eps: float | None = None, alpha: float | None = None) -> PGD:
-        """Return an ordinary PGD run, which is what most papers quote."""
-        radius = self.eps if eps is None else eps
-        return PGD(radius, alpha, self.plan.steps, self.norm, loss, seed=self.seed)
-
-    def long(self) -> PGD:
-        """Return the run whose every step is looked at: a fixed step size, and nothing leaves early."""
-        return PGD(self.eps, self.eps / 4, self.plan.marks[-1], self.norm, early_stop=False, seed=self.seed)
-
-    def restarted(self) -> PGD:
-        """Return the run with restarts; it climbs the margin, so that a saturated loss does not hide what they add."""
-        plan = self.plan
-        return PGD(self.eps, None, plan.restart_steps, self.norm, "margin", plan.restarts[-1], seed=self.seed)
-
-    def steps_of_size(self) -> dict[str, PGD]:
-        """Return PGD runs that differ in step size alone."""
-        shares = {"eps/10": 10, "eps/4": 4, "eps/2": 2, "eps": 1}
-        return {name: self.pgd(alpha=self.eps / part) for name, part in shares.items()}
-
-    def untargeted(self) -> dict[str, PGD]:
-        """Return PGD runs that differ in their loss alone."""
-        return {loss: self.pgd(loss) for loss in (("ce", "margin", "dlr") if self.classes >= 3 else ("ce", "margin"))}
-
-    def towards_classes(self) -> APGD:
-        """Return APGD towards the likeliest wrong classes in turn."""
-        loss = "dlr" if self.classes >= 4 else "margin"  # the targeted dlr needs four classes
-        plan = self.plan
-        return APGD(self.eps, plan.target_steps, self.norm, loss, targets=plan.targets, seed=self.seed)
-
-    def line_up(self) -> dict[str, Attack]:
-        """Return the attacks whose worst case a figure should quote: they differ in loss, in steps and in aim."""
-        return {
-            **{f"PGD-{self.plan.steps} {loss}": attack for loss, attack in self.untargeted().items()},
-            f"PGD-{self.plan.marks[-1]}": self.long(),
-            f"APGD-T-{self.plan.target_steps}": self.towards_classes(),
-        }
-
-    def white_box(self) -> dict[str, Attack]:
-        """Return every attack at eps that uses the model's own gradient."""
-        return {
-            "FGSM": self.fgsm(),
-            **self.line_up(),
-            **{f"PGD-{self.plan.steps} alpha {name}": attack for name, attack in self.steps_of_size().items()},
-            f"PGD-{self.plan.restart_steps}x{self.plan.restarts[-1]} margin": self.restarted(),
-        }
-
-    def strong(self) -> dict[str, Attack]:
-        """Return the gradient attacks of the fast ensemble, for what the others left standing.
-
-        They start from the same points as in an evaluation with the same seed, so that an audit is not kinder than it.
-        """
-        parts = fast(self.eps, self.norm, self.seed).attacks
-        return {label(part): part for part in parts if not isinstance(part, Square)}
-
-    def surviving(self, attacks: dict[str, Attack]) -> Tensor:
+    def surviving(self, *attacks: Attack) -> Tensor:
         """Return which images (M,) survive all of some attacks, at every iterate: the worst case, per example."""
         left = torch.ones_like(self.labels, dtype=torch.bool)
-        for attack in attacks.values():
+        for attack in attacks:
             left &= self.run(attack).unbroken
         return left
 
     def best(self) -> Tensor:
-        """Return which images (M,) survive every white-box attack, and then each of the strong ones."""
-        if self._strongest is None:
-            left = self.surviving(self.white_box())
-            for attack in self.strong().values():
-                left = self.left_of(left, attack)
-            self._strongest = left
-        return self._strongest
+        """Return which images (M,) survive every ordinary attack, and then each of the strong ones."""
+        if self._best is None:
+            self._best = self.surviving(*self.attacks.ordinary())
+            for attack in self.attacks.strong():
+                self._best = self.left_of(self._best, attack)
+        return self._best
+
+    def keep(self, attack: Attack, excess: float) -> None:
+        """Remember how far an attack left its ball."""
+        self.excess[attack] = max(excess, self.excess.get(attack, excess))
+
+    def _attempt(self, attack: Attack, rows: Tensor) -> Attempt:
+        batches = zip(self.images[rows].split(self.batch_size), self.labels[rows].split(self.batch_size), strict=True)
+        attempt = Attempt.joined([Attempt.of(attack, self.model, *batch, self.tick) for batch in batches])
+        self.keep(attack, attempt.excess)
+        if attack.norm == self.norm and attack.eps <= self.eps:
+            self.standing[rows] &= attempt.unbroken
+            self.ran[label(attack)] = None
+        return attempt
+
+
+Look = Callable[[Probe], Finding]  # a check; it may raise ``LeftOut``
+
+
+class Disconnected(nn.Module):
+    """A model whose logits do not depend on its input in the eyes of autograd: the gradient is zero, not an error."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N,K), unchanged."""
+        logits: Tensor = self.model(images).detach().clone() + 0 * images.flatten(1).sum(1, keepdim=True)
+        return logits
+
+
+def _reaches_pixels(model: nn.Module, images: Tensor) -> bool:
+    """Return whether a gradient of the logits reaches the pixels at all."""
+    with torch.enable_grad():
+        images = images.detach().clone().requires_grad_()
+        logits: Tensor = model(images)
+        if not logits.requires_grad:
+            return False
+        return torch.autograd.grad(logits.sum(), images, allow_unused=True)[0] is not None

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from lsp_core.attacks import PGD, AutoAttack, fast
+from lsp_core.attacks import ATTACKS, PGD
+from lsp_core.attacks.describe import label
+from lsp_core.bench.pair import Extent, ModelPair
 from lsp_core.bench.rivals import foolbox_fooled, input_gradient, plain_fooled
-from lsp_core.bench.subject import Settings, Subject
-from lsp_core.bench.timing import Arm, Row, race
+from lsp_core.bench.timing import Arm, Measurement, race
 from lsp_core.radius import show_eps
 from lsp_core.types import Attack, Record
 
 STEPS = 20
 PGD_LIMIT = {"plain": 0.5, "robust": 1.0}
+ENSEMBLES = {"ours": "fast", "theirs": "autoattack"}
 ENSEMBLE_LIMIT, POINTS = 0.2, 0.003  # a fifth of the time, and at most 0.3 points fewer fooled
 DUELS = (
     ("ours", "foolbox", "foolbox LinfPGD"),
@@ -27,15 +29,15 @@ DUELS = (
 PASS_BATCHES = (16, 128)
 
 
-def pgd(subject: Subject, settings: Settings) -> Iterator[Row]:
+def pgd(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare PGD-20 with foolbox's and with a plain loop: the same steps, and a verdict at the end of each.
 
     Once with all in float32, and once with the way looked for in bfloat16, which decides nothing.
     """
-    for which, model in subject.models.items():
-        images, labels = subject.right(which, settings.images, settings.seed)
+    for which, model in pair.models.items():
+        images, labels = pair.right(which, extent.images, extent.seed)
         # The plain model also at the radius that its data set is usually attacked with, where nothing is left of it.
-        for eps in sorted({subject.eps[which], subject.eps["robust"]}):
+        for eps in sorted({pair.eps[which], pair.eps["robust"]}):
             ours = PGD(eps, steps=STEPS, random_start=False)
             half = dataclasses.replace(ours, precision="bfloat16")
             plan = (model, images, labels, eps, ours.step_size, STEPS)
@@ -46,13 +48,13 @@ def pgd(subject: Subject, settings: Settings) -> Iterator[Row]:
                 "plain": functools.partial(plain_fooled, *plan),
             }
             verdicts = {name: arm() for name, arm in arms.items()}
-            timings = race(arms, settings.runs, device=settings.device, warm=False)
+            timings = race(arms, extent.runs, device=extent.device, warm=False)
             for name, rival, title in DUELS:
                 finding, figures = compare(verdicts[name], verdicts[rival])
                 way = " by way of bfloat16" if name == "half" else ""
-                yield Row(
+                yield Measurement(
                     "pgd",
-                    f"PGD-{STEPS}{way}, {subject.dataset} {which}, eps {show_eps(eps)}, {len(images)} images",
+                    f"PGD-{STEPS}{way}, {pair.dataset} {which}, eps {show_eps(eps)}, {len(images)} images",
                     title,
                     timings[name],
                     timings[rival],
@@ -63,44 +65,43 @@ def pgd(subject: Subject, settings: Settings) -> Iterator[Row]:
                 )
 
 
-def ensemble(subject: Subject, settings: Settings) -> Iterator[Row]:
+def ensemble(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare our fast ensemble with AutoAttack standard, on the robust model."""
-    model, eps = subject.models["robust"], subject.eps["robust"]
-    images, labels = subject.right("robust", settings.referee_images, settings.seed)
+    model, eps = pair.models["robust"], pair.eps["robust"]
+    images, labels = pair.right("robust", extent.referee_images, extent.seed)
+    attacks = {arm: ATTACKS[name].make(eps, seed=extent.seed) for arm, name in ENSEMBLES.items()}
     verdicts: dict[str, Tensor] = {}
 
     def attack_with(name: str, attack: Attack) -> None:
         verdicts[name] = fooled_by(attack, model, images, labels)
 
-    arms = {
-        "ours": lambda: attack_with("ours", fast(eps, seed=settings.seed)),
-        "theirs": lambda: attack_with("theirs", AutoAttack(eps, seed=settings.seed)),
-    }
+    arms = {name: functools.partial(attack_with, name, attack) for name, attack in attacks.items()}
     # No uncounted first call, for AutoAttack takes minutes; one pass instead, so that nothing is set up on the clock.
     input_gradient(model, images, labels)
-    timings = race(arms, settings.referee_runs, device=settings.device, warm=False)
+    timings = race(arms, extent.referee_runs, device=extent.device, warm=False)
     finding, figures = compare(verdicts["ours"], verdicts["theirs"])
     enough = figures["ours"] >= figures["theirs"] - POINTS * figures["n"]
-    what = f"fast ensemble, {subject.dataset} robust, eps {show_eps(eps)}, {len(images)} images"
+    names = {arm: ATTACKS[name].short(label(attacks[arm])) for arm, name in ENSEMBLES.items()}
+    what = f"{names['ours']}, {pair.dataset} robust, eps {show_eps(eps)}, {len(images)} images"
     times = (timings["ours"], timings["theirs"])
-    yield Row("ensemble", what, "AutoAttack standard", *times, finding, figures, ENSEMBLE_LIMIT, enough)
+    yield Measurement("ensemble", what, names["theirs"], *times, finding, figures, ENSEMBLE_LIMIT, enough)
 
 
-def passes(subject: Subject, settings: Settings) -> Iterator[Row]:
+def passes(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare a step of PGD with the bare forward and backward pass that it cannot do without."""
-    model, eps = subject.models["robust"], subject.eps["robust"]
+    model, eps = pair.models["robust"], pair.eps["robust"]
     attack = PGD(eps, steps=STEPS, random_start=False, early_stop=False)
     for batch in PASS_BATCHES:
-        images, labels = subject.right("robust", batch, settings.seed)
+        images, labels = pair.right("robust", batch, extent.seed)
 
         def bare(images: Tensor = images, labels: Tensor = labels) -> None:
             for _ in range(STEPS):
                 input_gradient(model, images, labels)
 
         arms: dict[str, Arm] = {"ours": functools.partial(attack, model, images, labels), "theirs": bare}
-        timings = race(arms, settings.runs, device=settings.device)
-        what = f"{STEPS} PGD steps, {subject.dataset} robust, batch of {len(images)}"
-        yield Row("passes", what, f"{STEPS} bare passes", timings["ours"], timings["theirs"])
+        timings = race(arms, extent.runs, device=extent.device)
+        what = f"{STEPS} PGD steps, {pair.dataset} robust, batch of {len(images)}"
+        yield Measurement("passes", what, f"{STEPS} bare passes", timings["ours"], timings["theirs"])
 
 
 def fooled_by(attack: Attack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

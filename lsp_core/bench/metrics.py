@@ -6,43 +6,43 @@ from collections.abc import Iterator
 
 import torch
 
-from lsp_core.bench.subject import Settings, Subject
-from lsp_core.bench.timing import Row, race
+from lsp_core.bench.pair import Extent, ModelPair
+from lsp_core.bench.timing import Measurement, race
 from lsp_core.neighborhoods import knn, trustworthiness
 
 K = 10
 
 
-def neighbor_metrics(subject: Subject, settings: Settings) -> Iterator[Row]:
+def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare the k nearest neighbours of images, and the trustworthiness of the plain model's embedding of them."""
     from sklearn.manifold import trustworthiness as their_trustworthiness
     from sklearn.neighbors import NearestNeighbors
 
-    generator = torch.Generator().manual_seed(settings.seed)
-    rows = torch.randperm(len(subject.train), generator=generator)[: settings.points]
-    images = subject.train.float(rows).to(subject.device)
+    generator = torch.Generator().manual_seed(extent.seed)
+    rows = torch.randperm(len(pair.train), generator=generator)[: extent.points]
+    images = pair.train.float(rows).to(pair.device)
     with torch.no_grad():
-        embedding = subject.models["plain"].features(images)
+        embedding = pair.models["plain"].features(images)
     points = images.flatten(1)
     their_points, their_embedding = points.cpu().numpy(), embedding.cpu().numpy()
-    title = f"{subject.dataset}, {len(points)} points in {points.shape[1]} dimensions"
+    title = f"{pair.dataset}, {len(points)} points in {points.shape[1]} dimensions"
 
     arms = {
         "ours": lambda: knn(points, K).distances,
         "theirs": lambda: NearestNeighbors(n_neighbors=K).fit(their_points).kneighbors()[0],
     }
     gap = (arms["ours"]().cpu() - torch.from_numpy(arms["theirs"]())).abs().amax().item()
-    timings = race(arms, settings.runs, device=settings.device)
+    timings = race(arms, extent.runs, device=extent.device)
     finding = f"distances differ by at most {gap:.0e}"
-    pair = (timings["ours"], timings["theirs"])
-    yield Row("metrics", f"{K} nearest, {title}", "NearestNeighbors", *pair, finding, {"difference": gap})
+    times = (timings["ours"], timings["theirs"])
+    yield Measurement("metrics", f"{K} nearest, {title}", "NearestNeighbors", *times, finding, {"difference": gap})
 
     figures = {
         "ours": lambda: trustworthiness(points, embedding, K),
         "theirs": lambda: float(their_trustworthiness(their_points, their_embedding, n_neighbors=K)),
     }
     gap = abs(figures["ours"]() - figures["theirs"]())
-    timings = race(figures, settings.runs, device=settings.device)
+    timings = race(figures, extent.runs, device=extent.device)
     finding = f"figures differ by {gap:.0e}"
-    pair = (timings["ours"], timings["theirs"])
-    yield Row("metrics", f"trustworthiness, {title}", "manifold", *pair, finding, {"difference": gap})
+    times = (timings["ours"], timings["theirs"])
+    yield Measurement("metrics", f"trustworthiness, {title}", "manifold", *times, finding, {"difference": gap})

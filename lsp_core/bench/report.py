@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
-from lsp_core.bench.subject import Settings
-from lsp_core.bench.timing import Row, Timing
+from lsp_core.bench.pair import Extent
+from lsp_core.bench.timing import Measurement, Timing
 from lsp_core.store import provenance
 from lsp_core.types import Record
 
@@ -24,31 +24,29 @@ ABOUT = {
     "training": "The training loop's own step with the recipe's settings: what LSP adds to it, and what the step adds "
     "to one forward and backward pass of the batch.",
     "passes": "PGD steps, no early stop, and as many bare forward and backward passes: what the attack itself costs.",
-    "levers": "Each lever, and the same without it. torch.compile is left out: on a CPU it needs a C++ compiler, which "
-    "LSP Lab does not ask for.",
 }
 
 
 def machine(device: str) -> Record:
     """Describe what the figures depend on, and nothing that says whose machine it is."""
-    about = provenance.machine(device)
+    about = provenance.Machine.of(device).to_record()
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     return {**about, "load_before": load, "versions": {**about["versions"], **_rivals()}}
 
 
-def to_record(rows: Iterable[Row], about: Record, settings: Settings, absent: list[str]) -> Record:
+def to_record(rows: Iterable[Measurement], about: Record, extent: Extent, absent: list[str]) -> Record:
     """Return the bench for JSON."""
     entries = [row.to_record() for row in rows]
     return {
         "schema": SCHEMA,
         "machine": about,
-        "settings": settings.to_record(),
+        "settings": extent.to_record(),
         "absent_data": absent,
         "rows": entries,
     }
 
 
-def to_markdown(rows: list[Row], about: Record, settings: Settings, absent: list[str]) -> str:
+def to_markdown(rows: list[Measurement], about: Record, extent: Extent, absent: list[str]) -> str:
     """Write the bench as a page."""
     used = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     lines = [
@@ -59,7 +57,7 @@ def to_markdown(rows: list[Row], about: Record, settings: Settings, absent: list
         "",
         "Both sides took turns in one process. A time is the median of its runs with the lowest and the highest; a "
         "ratio is our median over theirs, below 1 is faster, with the range over single turns; processor time is the "
-        f"same ratio for the work of all threads. Random choices: seed {settings.seed}. Images under attack are test "
+        f"same ratio for the work of all threads. Random choices: seed {extent.seed}. Images under attack are test "
         "images that the model gets right.",
     ]
     if absent:
@@ -71,7 +69,7 @@ def to_markdown(rows: list[Row], about: Record, settings: Settings, absent: list
     return "\n".join(lines) + "\n"
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: Measurement) -> list[str]:
     """Write a row as the columns of ``HEADINGS``."""
     low, high = row.ratio_range
     goal = "" if row.limit is None else f"{'met' if row.met else 'not met'} (at most {row.limit:g})"

@@ -28,8 +28,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One comparison.
+class Measurement:
+    """Ours against somebody else's, and what each found.
 
     Attributes:
         part: of the bench that it belongs to.

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from lsp_core.bench.subject import Settings, Subject
-from lsp_core.bench.timing import Arm, Row, race
+from lsp_core.bench.pair import Extent, ModelPair
+from lsp_core.bench.timing import Arm, Measurement, race
 from lsp_core.training import Trainer
 from lsp_core.training.recipes import recipe
 
@@ -18,26 +18,28 @@ REPEAT = {"standard": 10, "pgd-at": 3}  # steps in one run
 LIMIT = {"standard": 1.6, "pgd-at": 1.1}  # of the time without LSP; crafting is most of a step, and LSP adds none
 
 
-def training_steps(subject: Subject, settings: Settings) -> Iterator[Row]:
+def training_steps(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Time the training loop's own step, with the recipe's settings, for both objectives."""
     for objective, repeat in REPEAT.items():
-        twins = {name: _trainer(subject, objective, name == "lsp", settings.device) for name in ("lsp", "base")}
+        twins = {name: _trainer(pair, objective, name == "lsp", extent.device) for name in ("lsp", "base")}
         arms = {name: _step(trainer) for name, trainer in twins.items()} | {"bare": _bare(twins["base"])}
-        timings = race(arms, settings.runs, repeat=repeat, device=settings.device)
+        timings = race(arms, extent.runs, repeat=repeat, device=extent.device)
         config = twins["base"].config
         lsp = twins["lsp"].config.lsp
         assert lsp is not None
-        title = f"step of {subject.dataset} {objective}, batch of {config.batch_size}, {config.precision}"
+        title = f"step of {pair.dataset} {objective}, batch of {config.batch_size}, {config.precision}"
         what, limit = f"{title}, with LSP on {lsp.share:.0%} of the images", LIMIT[objective]
-        yield Row("training", what, "the same without LSP", timings["lsp"], timings["base"], limit=limit)
-        yield Row("training", f"{title}, without LSP", "bare forward and backward", timings["base"], timings["bare"])
+        yield Measurement("training", what, "the same without LSP", timings["lsp"], timings["base"], limit=limit)
+        yield Measurement(
+            "training", f"{title}, without LSP", "bare forward and backward", timings["base"], timings["bare"]
+        )
 
 
-def _trainer(subject: Subject, objective: str, lsp: bool, device: str) -> Trainer:
-    like = recipe(subject.train, subject.dataset, objective, None)
-    few = min(len(subject.train), like.held_out + 4 * like.batch_size)  # one batch is all that is looked at
-    config = recipe(subject.train, subject.dataset, objective, {} if lsp else None, limit=few)
-    trainer = Trainer(subject.train, config, Path(), device)  # writes nothing until it runs
+def _trainer(pair: ModelPair, objective: str, lsp: bool, device: str) -> Trainer:
+    like = recipe(pair.train, pair.dataset, objective, None)
+    few = min(len(pair.train), like.held_out + 4 * like.batch_size)  # one batch is all that is looked at
+    config = recipe(pair.train, pair.dataset, objective, {} if lsp else None, limit=few)
+    trainer = Trainer(pair.train, config, Path(), device)  # writes nothing until it runs
     trainer.model.train()
     return trainer
 

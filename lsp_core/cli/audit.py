@@ -12,9 +12,8 @@ from torch import nn
 from tqdm import tqdm
 
 from lsp_core.attacks.norms import NORMS
-from lsp_core.audit import Report
+from lsp_core.audit import Audited, Report
 from lsp_core.audit import audit as run_audit
-from lsp_core.audit.report import SCHEMA
 from lsp_core.cli.options import (
     BatchSize,
     DataRoot,
@@ -31,7 +30,6 @@ from lsp_core.cli.options import (
 )
 from lsp_core.radius import show_eps
 from lsp_core.store.card import twin_of
-from lsp_core.store.files import sha256, write_json
 from lsp_core.store.provenance import today, versions
 from lsp_core.types import pick
 
@@ -60,7 +58,7 @@ def audit(
 ) -> None:
     """Look for signs that attacks on a model fail for reasons other than robustness."""
     pick("norm", norm, NORMS)
-    check_json(json_path, SCHEMA)
+    check_json(json_path, Audited.SCHEMA)
     count = (N_QUICK if quick else N_FULL) if n is None else n
     subject = open_model(checkpoint, dataset, count, seed, device, data_root, download)
     source = find_twin(checkpoint, subject, twin)
@@ -83,13 +81,20 @@ def audit(
             on_progress=on_progress,
         )
     console.print(table(report, f"{subject.card.name} on {subject.data.name} test"))
-    for name, reason in report.left_out:
+    for name, reason in report.left_out.items():
         console.print(f"left out: {name}: {reason}.")
     console.print(f"{report.verdict[0].upper()}{report.verdict[1:].removesuffix('.')}.")
     if json_path:
-        about = {"checkpoint": subject.card.name, "sha256": sha256(checkpoint)}
-        where = {"dataset": subject.data.name, "split": subject.data.split, "device": subject.images.device.type}
-        write_json(json_path, {**report.to_record(), **about, **where, "versions": versions(), "date": today()})
+        Audited.of(
+            report,
+            checkpoint=subject.card.name,
+            weights=subject.weights,
+            dataset=subject.data.name,
+            split=subject.data.split,
+            device=subject.place,
+            versions=versions(),
+            date=today(),
+        ).write(json_path)
 
 
 def find_twin(checkpoint: Path, subject: ModelOnImages, given: Path | None) -> nn.Module | None:
@@ -104,11 +109,11 @@ def find_twin(checkpoint: Path, subject: ModelOnImages, given: Path | None) -> n
 
 def table(report: Report, title: str) -> Table:
     """Return a row per check."""
-    low, high = report.accuracies["robust_interval"]
+    low, high = report.robust_interval
     about = f"{report.norm} {show_eps(report.eps)}, n = {report.n}, seed {report.seed}, {report.form} form"
     caption = (
-        f"clean {report.accuracies['clean_accuracy']:.1%}, worst case of {len(report.accuracies['attacks'])} white-box "
-        f"runs {report.accuracies['robust_accuracy']:.1%} ({low:.1%} to {high:.1%}), {report.seconds:.0f} s"
+        f"clean {report.clean_accuracy:.1%}, worst case of {len(report.attacks)} attacks "
+        f"{report.robust_accuracy:.1%} ({low:.1%} to {high:.1%}), {report.seconds:.0f} s"
     )
     rows = Table("check", "status", "evidence", title=f"{title}\n{about}", caption=caption)
     for check in report.checks:

@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 from tqdm import tqdm
 
-from lsp_core.bench import DATASETS, PARTS, QUICK, Row, Settings, measure, open_subjects
+from lsp_core.bench import DATASETS, PARTS, QUICK, Extent, Measurement, measure, open_pairs
 from lsp_core.bench.report import HEADINGS, cells, machine, to_markdown, to_record
-from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, console, names, pick_device
+from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, console, names
+from lsp_core.device import pick_device
 from lsp_core.store.files import replacing, write_json
 from lsp_core.types import pick
 
@@ -40,26 +41,26 @@ def bench(
         raise ValueError(f"n is {n}, but it must be 1 or more.")
     given = {"runs": runs, "referee_images": n, "seed": seed, "device": place}
     asked = {key: value for key, value in given.items() if value is not None}
-    settings = Settings(**{**(QUICK if quick else {}), **asked})  # type: ignore[arg-type]
+    extent = Extent(**{**(QUICK if quick else {}), **asked})  # type: ignore[arg-type]
     wanted = [name.strip() for name in datasets.split(",")]
     for name in wanted:
         pick("data set of the bench", name, dict.fromkeys(DATASETS))
     about = machine(place)  # before the work, for the load
-    subjects, absent = open_subjects(wanted[:1] if quick else wanted, checkpoints, data_root, place)
-    rows: list[Row] = []
+    pairs, absent = open_pairs(wanted[:1] if quick else wanted, checkpoints, data_root, place)
+    rows: list[Measurement] = []
     with tqdm(unit="row", leave=False) as bar:
 
-        def keep(row: Row) -> None:
+        def keep(row: Measurement) -> None:
             rows.append(row)
             bar.set_postfix_str(row.what, refresh=False)
             bar.update()
             if out:
                 with replacing(out) as partial:
-                    partial.write_text(to_markdown(rows, about, settings, absent), encoding="utf-8")
+                    partial.write_text(to_markdown(rows, about, extent, absent), encoding="utf-8")
             if json_path:
-                write_json(json_path, to_record(rows, about, settings, absent))
+                write_json(json_path, to_record(rows, about, extent, absent))
 
-        measure(chosen, subjects, settings, keep)
+        measure(chosen, pairs, extent, keep)
     table = Table(*HEADINGS, title="bench")
     for row in rows:
         table.add_row(*cells(row))

@@ -18,6 +18,7 @@ from torch import Tensor
 from lsp_core.attacks.losses import LOSSES
 from lsp_core.attacks.table import ATTACKS
 from lsp_core.data import ImageDataset, load_dataset
+from lsp_core.device import pick_device
 from lsp_core.radius import parse_eps
 from lsp_core.store.card import Card
 from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
@@ -176,19 +177,6 @@ def check_folder(name: str, path: Path) -> None:
     there = next(above for above in (path.absolute(), *path.absolute().parents) if above.exists() or above.is_symlink())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         raise ValueError(f"{name} is below {there}, where nothing can be written: give another path.")
-
-
-def pick_device(name: str) -> str:
-    """Turn "auto" into "cuda" or "cpu".
-
-    Raises:
-        ValueError: if the device is unknown or not there.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"unknown device {name!r}: choose auto, cpu or cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but torch finds no GPU here: choose cpu or auto.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def check_fit(card: Card, data: ImageDataset) -> None:

@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json, console, pick_device
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json, console
 from lsp_core.data import ImageDataset, Split, load_dataset
+from lsp_core.device import pick_device
 from lsp_core.radius import show_eps
 from lsp_core.store.files import replacing, write_json
 from lsp_core.study import Run, Worker, read_preset
+from lsp_core.study.page.cells import counted
 from lsp_core.study.page.report import write_report
-from lsp_core.types import Record
+from lsp_core.study.result import Result
 
 
 def study(
@@ -56,19 +58,20 @@ def study(
         partial.write_text(chosen.text, encoding="utf-8")
     done, failed = do_all(worker, runs, chosen.name, out)
     if json_path:
-        write_json(json_path, {"preset": chosen.name, "runs": list(done.values())})
+        write_json(json_path, {"preset": chosen.name, "runs": [result.to_record() for result in done.values()]})
     if failed:
         raise ValueError(f"{len(failed)} of {len({run.id for run in runs})} runs failed. {' '.join(failed.values())}")
-    console.print(f"{len(done)} runs: {write_report(out)}")
+    page = write_report(out) or f"no page was written, since jinja2 is not there; what is known lies in {folder}"
+    console.print(f"{counted(len(done), 'run')}: {page}")
 
 
-def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path) -> tuple[dict[str, Record], dict[str, str]]:
+def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path) -> tuple[dict[str, Result], dict[str, str]]:
     """Do runs under progress bars, and keep the page in ``out`` up to date.
 
     Returns:
         By run id what is known of each, and why it failed.
     """
-    done: dict[str, Record] = {}
+    done: dict[str, Result] = {}
     failed: dict[str, str] = {}
     begun: set[str] = set()
     with tqdm(total=len(runs), unit="run", desc=title) as outer, tqdm(leave=False) as inner:
@@ -101,9 +104,8 @@ def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path) -> tuple[
     return done, failed
 
 
-def summary(record: Record) -> str:
+def summary(result: Result) -> str:
     """Write a run as one line."""
-    entries = record["evaluations"]
-    figures = [f"{entry['name']} {entry['robust_accuracy']:.1%}" for entry in entries]
-    clean, radius = f"clean {entries[0]['clean_accuracy']:.1%}", show_eps(record["config"]["eps"])
-    return f"{record['id']}: {clean}, at {radius} {', '.join(figures)} (n {entries[0]['n']})"
+    first, radius = result.evaluations[0], show_eps(result.eps)
+    figures = ", ".join(f"{entry.name} {entry.robust_accuracy:.1%}" for entry in result.evaluations)
+    return f"{result.id}: clean {first.clean_accuracy:.1%}, at {radius} {figures} (n {first.n})"

@@ -21,9 +21,9 @@ from lsp_core.cli.options import (
     check_json,
     console,
     names,
-    pick_device,
 )
 from lsp_core.data import DATASETS, load_dataset
+from lsp_core.device import pick_device
 from lsp_core.lsp import TERMS, VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.radius import parse_eps, show_eps

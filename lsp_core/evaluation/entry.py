@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsp_core.attacks.describe import settings
+from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import Stored
 from lsp_core.types import Attack, Norm, Record
 
@@ -80,7 +81,7 @@ class Entry(Stored):
     device: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
-    machine: Record | None = None
+    machine: Machine | None = None
 
     def __post_init__(self) -> None:
         """Refuse figures that contradict each other.

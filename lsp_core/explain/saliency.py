@@ -6,6 +6,7 @@ Its hooks change a model while they run: hold the model's lock around every call
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -47,10 +48,31 @@ def integrated_gradients(model: Classifier, images: Tensor, targets: Tensor) -> 
     return found
 
 
-METHODS: dict[str, Callable[[Classifier, Tensor, Tensor], Tensor]] = {
-    "SmoothGrad": smooth_gradient,
-    "Integrated gradients": integrated_gradients,
-    "Gradient": gradient,
+@dataclass(frozen=True)
+class Method:
+    """A way to tell which pixels count.
+
+    Attributes:
+        compute: (model, images (N,C,H,W), targets (N,)) to signed maps of the images' shape.
+        note: how its maps are to be read: red is what speaks for the predicted class, blue what speaks against it.
+        by: whose code works it out.
+    """
+
+    compute: Callable[[Classifier, Tensor, Tensor], Tensor]
+    note: str
+    by: str = "Captum"
+
+
+_BRIGHTER = "Where it is red, a brighter pixel speaks for the predicted class; where it is blue, against it"
+
+# The first is the one that people see unless they choose.
+METHODS: dict[str, Method] = {
+    "SmoothGrad": Method(smooth_gradient, _BRIGHTER),
+    "Integrated gradients": Method(
+        integrated_gradients,
+        "Compared with a black image, red pixels speak for the predicted class, blue against it",
+    ),
+    "Gradient": Method(gradient, _BRIGHTER),
 }
 
 
@@ -67,4 +89,4 @@ def attribute(model: Classifier, images: Tensor, targets: Tensor, method: str = 
         ValueError: if the method is unknown.
     """
     chosen = pick("saliency method", method, METHODS)
-    return chosen(model, images.detach().clone(), targets).detach().sum(1)
+    return chosen.compute(model, images.detach().clone(), targets).detach().sum(1)

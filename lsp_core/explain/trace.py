@@ -52,6 +52,11 @@ class Trace:
         """The image (C,H,W) of the outcome."""
         return self.images[self.final]
 
+    def cpu(self) -> Trace:
+        """Return the trace with its tensors in the processor's memory, for those who draw it."""
+        moved = (self.image.cpu(), self.label, self.clean.cpu(), self.images.cpu(), self.probabilities.cpu())
+        return Trace(*moved)
+
 
 @dataclass(frozen=True)
 class Neighborhood:
@@ -65,6 +70,11 @@ class Neighborhood:
     def kept(self) -> set[int]:
         """The reference rows that are near before and after."""
         return set(self.before.indices[0].tolist()) & set(self.after.indices[0].tolist())
+
+    def cpu(self) -> Neighborhood:
+        """Return the neighbourhood with its tensors in the processor's memory, for those who draw it."""
+        before, after = (Neighbors(near.distances.cpu(), near.indices.cpu()) for near in (self.before, self.after))
+        return Neighborhood(before, after, self.moved)
 
 
 def embed(model: Classifier, images: Tensor, batch_size: int = 250) -> Tensor:

@@ -19,6 +19,7 @@ from lsp_core.store.files import write_json
 from lsp_core.types import Record
 
 T = TypeVar("T", bound="Stored")
+EMPTY: tuple[Any, ...] = (None, "", (), {})
 
 
 class Stored:
@@ -33,7 +34,7 @@ class Stored:
     __pydantic_config__: ClassVar[Record] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 
     def to_record(self) -> Record:
-        """Return what goes into JSON: the schema first, and no field that is None unless somebody says otherwise."""
+        """Return what goes into JSON: the schema first; what is empty, as it is by default, is left out."""
         head = {"schema": self.SCHEMA} if self.SCHEMA else {}
         return {**head, **_plain(self)}
 
@@ -125,10 +126,14 @@ def _plain(value: Any) -> Any:
     """Turn dataclasses into tables and tuples into lists."""
     if dataclasses.is_dataclass(value):
         fields = [(own, getattr(value, own.name)) for own in dataclasses.fields(value)]
-        return {own.name: _plain(each) for own, each in fields if each is not None or own.default is not None}
+        return {own.name: _plain(each) for own, each in fields if each not in EMPTY or each != _default(own)}
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _default(own: dataclasses.Field[Any]) -> Any:
+    return own.default if own.default_factory is dataclasses.MISSING else own.default_factory()
 
 
 def _trusted(kind: Any, value: Any) -> Any:

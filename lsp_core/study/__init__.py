@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lsp_core.study.preset import Grid, Preset, Run, parse_preset, read_preset
+from lsp_core.study.grid import Grid, Run
+from lsp_core.study.preset import Preset, parse_preset, read_preset
 from lsp_core.study.worker import Worker
 
 __all__ = ["Grid", "Preset", "Run", "Worker", "parse_preset", "read_preset"]

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsp_core.attacks.table import EVIDENCE, kind, rank
+from lsp_core.evaluation.entry import Entry
 from lsp_core.evaluation.intervals import crossed_interval, paired_interval
-from lsp_core.study.score import EVIDENCE, Score
-from lsp_core.study.spread import Spread
 
 CLEAN = ""  # stands where an attack's name stands: without attack
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How one figure varies from training to training: a value per seed."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def sd(self) -> float | None:
+        """Their sample standard deviation, None of a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -42,12 +60,12 @@ class Lead:
 
     @property
     def evidence(self) -> bool:
-        """Whether this is more than one gradient attack says."""
-        return self.name in (CLEAN, *EVIDENCE)
+        """Whether this is more than one attack alone says."""
+        return self.name == CLEAN or is_evidence(self.name)
 
     @classmethod
-    def between(cls, own: Mapping[int, Score], other: Mapping[int, Score], name: str) -> Lead | None:
-        """Compare the scores of two variants by their seeds, None if they have nothing in common.
+    def between(cls, own: Mapping[int, Entry], other: Mapping[int, Entry], name: str) -> Lead | None:
+        """Compare the evaluations of two variants by their seeds, None if they have nothing in common.
 
         Args:
             own: of the variant that may be ahead.
@@ -66,7 +84,7 @@ class Lead:
         differences = mine.astype(float) - theirs
         return cls(
             name=name,
-            attack="" if name == CLEAN else next(iter(pairs.values()))[0].attack,
+            attack="" if name == CLEAN else called(next(iter(pairs.values()))[0]),
             n=n,
             seeds=tuple(pairs),
             own=Spread(tuple(mine.mean(1).tolist())),
@@ -75,9 +93,26 @@ class Lead:
         )
 
 
-def _alike(own: Score, other: Score, name: str) -> bool:
+def called(entry: Entry) -> str:
+    """Return what people call the attack of an evaluation."""
+    known = kind(entry.name)
+    return known.short(entry.label) if known else entry.label
+
+
+def is_evidence(name: str) -> bool:
+    """Whether a figure under an attack, by its name in ``ATTACKS``, is more than one attack alone says."""
+    known = kind(name)
+    return known is not None and known.role in EVIDENCE
+
+
+def strongest_first(names: Iterable[str]) -> list[str]:
+    """Order attacks, by their names in ``ATTACKS``: the most trusted first."""
+    return sorted(names, key=rank, reverse=True)
+
+
+def _alike(own: Entry, other: Entry, name: str) -> bool:
     return own.n == other.n and (name == CLEAN or own.eps == other.eps)
 
 
-def _right(score: Score, name: str) -> NDArray[np.bool_]:
-    return score.clean_right if name == CLEAN else score.right
+def _right(entry: Entry, name: str) -> NDArray[np.bool_]:
+    return entry.clean_right if name == CLEAN else entry.robust_right

@@ -1,102 +1,24 @@
 """A preset: the grids of runs that a study asks for, read from a small TOML file.
 
-``seeds``, ``n`` and ``attacks`` at the top hold for every grid that does not set its own. Each ``[[grid]]`` has a
-``title``, ``datasets``, ``objectives`` and a table ``variants``; it may have an ``about``, which stands below that,
-a table ``settings`` that holds for all its variants, and a ``control``, the variant that a reviewer would try instead.
-A variant is what differs from the data set's recipe: fields of ``TrainConfig``, and ``lsp``, a table of fields of
-``LSP`` ({} is the recipe's). The first variant of a grid is the one that the others are compared with.
+``seeds``, ``n`` and ``attacks`` at the top hold for every grid that does not set its own. Each ``[[grid]]`` has the
+fields of ``Grid``. A variant is what differs from the data set's recipe: fields of ``TrainConfig``, and ``lsp``, a
+table of fields of ``LSP`` ({} is the recipe's). The first variant of a grid is the one that the others are compared
+with.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 import tomllib
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lsp_core.attacks import ATTACKS
-from lsp_core.lsp.lsp import LSP
-from lsp_core.study.preservation import K
-from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.training.recipes import TrainConfig
-from lsp_core.types import Record, check_fields, pick
+from lsp_core.store.schema import SchemaError, Stored, build
+from lsp_core.study.grid import Grid, Run
+from lsp_core.types import Record
 
 FOLDER = Path(__file__).parent / "presets"
-KEYS = "seeds, attacks and n, which may stand at the top"
-SETTINGS = {key.name for key in fields(TrainConfig)} - {"dataset", "objective", "seed"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training and everything that is measured of it.
-
-    Attributes:
-        variant: its name in the grid.
-        settings: what differs from the recipe, as in the preset.
-        attacks: names as in ``evaluate --attacks``, all at the radius of the training.
-        n: test images, the first of those that seed 0 draws.
-    """
-
-    dataset: str
-    objective: str
-    variant: str
-    seed: int
-    settings: Record
-    attacks: tuple[str, ...]
-    n: int
-
-    @property
-    def id(self) -> str:
-        """The name of its files."""
-        slug = re.sub(r"[^a-z0-9.]+", "-", self.variant.lower()).strip("-")
-        return f"{Path(self.dataset).name}-{self.objective}-{slug}-{self.seed}"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A question, and the runs that answer it: every data set with every objective, variant and seed."""
-
-    title: str
-    datasets: tuple[str, ...]
-    objectives: tuple[str, ...]
-    variants: dict[str, Record]
-    seeds: tuple[int, ...]
-    attacks: tuple[str, ...]
-    n: int
-    about: str = ""
-    control: str = ""
-    settings: Record = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_fields(self, repr(self.title))
-        for name in self.objectives:
-            pick("objective", name, OBJECTIVES)
-        for name in self.attacks:
-            pick("attack", name, ATTACKS)
-        for name in ("datasets", "objectives", "variants", "seeds", "attacks"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} of {self.title!r} is empty, but a grid needs at least one.")
-        for name in ("datasets", "objectives", "seeds", "attacks"):
-            if len(set(values := getattr(self, name))) < len(values):
-                raise ValueError(f"{name} of {self.title!r} is {list(values)}, but each may stand there only once.")
-        if self.control and self.control not in self.variants:
-            raise ValueError(f"control of {self.title!r} is {self.control!r}, which is none of its variants.")
-        if self.n <= 2 * K:
-            raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
-        for name, variant in self.variants.items():
-            whole = {**self.settings, **variant}
-            for key in whole.keys() - {"lsp"}:
-                pick(f"setting of variant {name!r}", key, dict.fromkeys(sorted(SETTINGS)))
-            LSP(**whole.get("lsp", {}))
-
-    def runs(self) -> Iterator[Run]:
-        """Yield the runs, all variants of one seed after each other, so that a study cut off has whole comparisons."""
-        for dataset, objective, seed in itertools.product(self.datasets, self.objectives, self.seeds):
-            for name, settings in self.variants.items():
-                whole = {**self.settings, **settings}
-                yield Run(dataset, objective, name, seed, whole, self.attacks, self.n)
+COMMON = ("seeds", "attacks", "n")  # may stand at the top, for all grids
 
 
 @dataclass(frozen=True)
@@ -126,6 +48,17 @@ class Preset:
         return found
 
 
+@dataclass(frozen=True)
+class _File(Stored):
+    """What a preset's file holds, with what is common to all grids in each of them."""
+
+    grid: tuple[Grid, ...]
+
+    def __post_init__(self) -> None:
+        if not self.grid:
+            raise ValueError("it has no [[grid]].")
+
+
 def parse_preset(name: str, text: str) -> Preset:
     """Read a preset from TOML.
 
@@ -134,30 +67,16 @@ def parse_preset(name: str, text: str) -> Preset:
     """
     try:
         content: Record = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"preset {name} cannot be read: {error}.") from error
-    common: Record = {key: content.pop(key) for key in ("seeds", "attacks", "n") if key in content}
-    entries = content.pop("grid", None)
-    if not isinstance(entries, list) or content:
-        raise ValueError(
-            f"preset {name} has {', '.join(content) or 'no [[grid]]'}; it needs [[grid]] tables and {KEYS}."
-        )
-    try:
-        preset = Preset(name, tuple(_grid({**common, **entry}) for entry in entries), text)
-        preset.runs()
-    except (TypeError, AttributeError) as error:  # a list where a table should be, and the like
-        raise ValueError(f"preset {name} cannot be read: {error}.") from error
+        common = {key: content.pop(key) for key in COMMON if key in content}
+        grids = content.get("grid", [])
+        if isinstance(grids, list):
+            content["grid"] = [{**common, **each} if isinstance(each, dict) else each for each in grids]
+        found = build(_File, content)
+    except (tomllib.TOMLDecodeError, SchemaError) as error:
+        raise ValueError(f"preset {name} cannot be read: {str(error).removesuffix('.')}.") from error
+    preset = Preset(name, found.grid, text)
+    preset.runs()
     return preset
-
-
-def _grid(entry: Record) -> Grid:
-    required = [key.name for key in fields(Grid) if key.default is MISSING and key.default_factory is MISSING]
-    for key in entry:
-        pick("key of a grid", key, {key.name: key for key in fields(Grid)})
-    if lacking := [key for key in required if key not in entry]:
-        raise ValueError(f"a grid lacks {', '.join(lacking)}; it needs these, in the grid or at the top of the file.")
-    settings: Record = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-    return Grid(**settings)
 
 
 def read_preset(name: str) -> Preset:

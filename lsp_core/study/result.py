@@ -1,127 +1,157 @@
-"""What is known of a run so far: one JSON file, complete or not.
-
-It holds ``schema``, ``id``, ``dataset``, ``model``, ``objective``, ``variant``, ``seed``, ``config`` (a whole
-``TrainConfig``), ``machine`` (of the training), ``weights`` (the ``weights_sha256`` of the best epoch's checkpoint;
-older files have the ``sha256`` of that file) and, as they are measured:
-
-* ``training``: ``epoch`` (the best, from 1), ``epochs``, ``seconds_per_epoch`` (median), ``held_out``, as on the card;
-* ``evaluations``: entries as in ``lsp_core.evaluation.records``, each with its attack's ``name`` in the preset;
-* ``last``: an entry of the last epoch's checkpoint under the first attack; ``curve``: entries of PGD at several radii;
-* ``preservation``: see there; ``directions``: the same at unit length.
-
-What was measured on another machine than that of the training has a ``machine`` of its own.
-"""
+"""What is known of a run so far: one JSON file, complete or not."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-from lsp_core.lsp.lsp import LSP
-from lsp_core.store.checkpoint import checkpoint_weights
-from lsp_core.store.files import sha256, write_json
-from lsp_core.study.preset import Run
-from lsp_core.training.recipes import TrainConfig
+from lsp_core.evaluation.entry import Entry
+from lsp_core.store.provenance import Machine
+from lsp_core.store.schema import SchemaError, Stored, read
+from lsp_core.study.grid import Run
+from lsp_core.study.preservation import Preservation
+from lsp_core.training import TrainConfig
 from lsp_core.types import Record
-
-SCHEMA = "lsp-lab/run/1"
-MEASURED = ("evaluations", "last", "curve", "preservation", "directions")
-ENTRY = {"settings": dict, "n": int, "clean_accuracy": float, "robust_accuracy": float}  # what is read of one here
-AGAIN = "remove it, and it is made again"
 
 
 @dataclass(frozen=True)
-class Result:
-    """The file of one run."""
+class Trained(Stored):
+    """How a training went.
 
-    path: Path
+    Attributes:
+        epoch: the best, from 1, of ``epochs``.
+        seconds_per_epoch: the median, with the validation.
+        held_out: ``clean_accuracy`` and ``robust_accuracy`` of the best epoch, as on its card.
+    """
+
+    epoch: int
+    epochs: int
+    seconds_per_epoch: float
+    held_out: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.epoch <= self.epochs:
+            raise ValueError(f"epoch is {self.epoch}, but it must be from 1 to {self.epochs}, the number of epochs.")
+        if self.seconds_per_epoch < 0:
+            raise ValueError(f"seconds_per_epoch is {self.seconds_per_epoch:g}, but it must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class Result(Stored):
+    """A run that has begun; what it has not come to yet is None or empty.
+
+    Attributes:
+        id: of the run, and the name of the file; what follows says the same in parts.
+        config: a whole ``TrainConfig``.
+        machine: of the training; what was measured on another one has its own.
+        weights: the ``weights_sha256`` of the best epoch's checkpoint, of which all but ``last`` is.
+        evaluations: an entry for each attack.
+        last: the last epoch's checkpoint under the first attack.
+        curve: PGD at several radii.
+        preservation: of the neighbourhoods in the embedding; ``directions`` in the embedding at unit length.
+    """
+
+    SCHEMA: ClassVar[str] = "lsp-lab/run/2"
+
+    id: str
+    dataset: str
+    model: str
+    objective: str
+    variant: str
+    seed: int
+    config: Record
+    machine: Machine
+    weights: str | None = None
+    training: Trained | None = None
+    evaluations: tuple[Entry, ...] = ()
+    last: Entry | None = None
+    curve: tuple[Entry, ...] = ()
+    preservation: Preservation | None = None
+    directions: Preservation | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a run that cannot have been.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        TrainConfig.from_record(self.config)
+        if len(self.under) < len(self.evaluations):
+            raise ValueError("evaluations have two entries of one attack.")
+
+    @property
+    def eps(self) -> float:
+        """The radius that was trained for, at which all but the ``curve`` was attacked."""
+        return float(self.config["eps"])
+
+    @property
+    def under(self) -> dict[str, Entry]:
+        """The evaluations by the name of their attack."""
+        return {entry.name: entry for entry in self.evaluations}
+
+    @property
+    def measured(self) -> list[Entry | Preservation]:
+        """All that was measured of the weights."""
+        parts = [*self.evaluations, self.last, *self.curve, self.preservation, self.directions]
+        return [part for part in parts if part is not None]
 
     @classmethod
-    def of(cls, run: Run, folder: Path) -> Result:
-        """Return the result of a run of a preset whose results lie in ``folder``."""
-        return cls(folder / f"{run.id}.json")
+    def begin(cls, run: Run, config: TrainConfig, machine: Machine) -> Result:
+        """Return what is known of a run that is still to be trained."""
+        head = (run.id, run.dataset, config.model, run.objective, run.variant, run.seed)
+        return cls(*head, config.to_record(), machine)
 
-    def read(self) -> Record:
-        """Return what is there, {} if nothing is.
-
-        Raises:
-            ValueError: if the file is no result of a run.
-        """
-        try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"{self.path} cannot be read ({error}): {AGAIN}.") from error
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise ValueError(f"{self.path} is no {SCHEMA} file: {AGAIN}.")
-        return found
-
-    def begin(self, run: Run, config: TrainConfig, machine: Record) -> Record:
-        """Return what is there of this very training, or begin anew.
+    def trained(self, training: Trained, weights: str, machine: Machine) -> Result:
+        """Return this with its training: as it is, if that gave the same weights.
 
         Raises:
-            ValueError: if the file is damaged, or of a run with other settings; hours of work are not thrown away
-                unasked.
+            ValueError: if something was measured of other weights; that is neither mixed nor thrown away.
         """
-        identity = {"dataset": run.dataset, "model": config.model, "objective": run.objective, "variant": run.variant}
-        head = {"schema": SCHEMA, "id": run.id, **identity, "seed": run.seed}
-        if not (found := self.read()):
-            return {**head, "config": json.loads(json.dumps(config.to_record())), "machine": machine}
-        try:
-            lsp = found["config"]["lsp"]
-            # Fields that were added since have had their defaults then, too.
-            before = TrainConfig(**{**found["config"], "lsp": LSP(**lsp) if lsp else None})
-            _check(found)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{self.path} is damaged ({type(error).__name__} {error}): {AGAIN}.") from error
-        if before != config:
+        if self.weights == weights and self.training is not None:
+            return self
+        if self.weights != weights and self.measured:
             raise ValueError(
-                f"{self.path} was made with other settings than {run.id} has now: remove the file to run it again."
+                f"the file of {self.id} holds figures of other weights than this training gave (another machine or "
+                "library version trains others): remove it to measure them anew."
             )
-        return {**found, **head}
+        return replace(self, training=training, weights=weights, machine=machine)
 
-    def trained(self, record: Record, checkpoint: Path, training: Record, machine: Record) -> Record:
-        """Return a record with its training: the one that it has if that gave the same weights.
-
-        Raises:
-            ValueError: if figures of other weights are there; they are neither mixed nor thrown away.
-        """
-        weights = checkpoint_weights(checkpoint)
-        same = record["weights"] == weights if "weights" in record else record.get("sha256") == sha256(checkpoint)
-        measured = {part: record[part] for part in MEASURED if record.get(part)}
-        if same:
-            training, machine = record.get("training", training), record["machine"]
-        elif measured:
-            raise ValueError(
-                f"{self.path} holds figures of other weights than {checkpoint} has (another machine or library version "
-                "trains others): remove it to measure them anew."
-            )
-        head = {key: value for key, value in record.items() if key not in ("sha256", "weights", "training", *MEASURED)}
-        return {**head, "machine": machine, "weights": weights, "training": training, **measured}
-
-    def write(self, record: Record) -> None:
-        """Write what is known; a reader finds the old file or the new one."""
-        write_json(self.path, record)
+    def with_entry(self, entry: Entry) -> Result:
+        """Return this with an evaluation; an earlier one of the same attack gives way."""
+        others = (known for known in self.evaluations if known.name != entry.name)
+        return replace(self, evaluations=(*others, entry))
 
 
-def _check(record: Record) -> None:
-    """Look at all that a study reads of its own files.
+def result_path(run: Run, folder: Path) -> Path:
+    """Return where the result of a run lies, in a folder of results."""
+    return folder / f"{run.id}.json"
+
+
+def read_result(run: Run, folder: Path) -> Result | None:
+    """Return what is known of a run, None if nothing is.
 
     Raises:
-        KeyError, TypeError: if something is not there, or is something else.
+        ValueError: naming the file, if it is damaged, of another format or of another run.
     """
-    named, last = record.get("evaluations", []), [record["last"]] if "last" in record else []
-    kept = [record[part] for part in ("preservation", "directions") if part in record]
-    wanted: list[tuple[list[Record], Record]] = [
-        ([record], {"machine": dict, **({"training": dict} if "training" in record else {})}),
-        (named, {"name": str}),
-        ([*named, *record.get("curve", []), *last], ENTRY),
-        (kept, {"n": int}),
-    ]
-    for tables, kinds in wanted:
-        for table, (key, kind) in itertools.product(tables, kinds.items()):
-            if not isinstance(table[key], kind):
-                raise TypeError(f"{key} is no {kind.__name__}")
+    path = result_path(run, folder)
+    if not path.exists():
+        return None
+    try:
+        found = read(Result, path)
+        if found.id != run.id:
+            raise SchemaError(f"{path} is of the run {found.id}.")
+    except SchemaError as error:
+        raise ValueError(f"{str(error).removesuffix('.')}; remove it, and the run is made again.") from error
+    return found
+
+
+def read_results(runs: Iterable[Run], folder: Path) -> dict[str, Result]:
+    """Return the results of those runs that have any, by the names of the runs.
+
+    Raises:
+        ValueError: as ``read_result``.
+    """
+    found = {run.id: read_result(run, folder) for run in runs}
+    return {name: result for name, result in found.items() if result is not None}

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 import shutil
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lsp_core.data import ImageDataset, Split
-from lsp_core.evaluation import evaluate
+from lsp_core.evaluation import Evaluation, evaluate
+from lsp_core.evaluation.entry import Entry
 from lsp_core.evaluation.passes import OnProgress
-from lsp_core.store.checkpoint import load_checkpoint
-from lsp_core.store.provenance import machine
-from lsp_core.study.plan import Plan
+from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
+from lsp_core.store.provenance import Machine
+from lsp_core.study.agenda import CURVE_BY, Agenda
+from lsp_core.study.grid import Run
 from lsp_core.study.preservation import preservation
-from lsp_core.study.preset import Run
-from lsp_core.study.result import Result
-from lsp_core.training import OnBatch, Trainer
-from lsp_core.training.recipes import TrainConfig, recipe
-from lsp_core.types import Attack, Classifier, Record
+from lsp_core.study.result import Result, Trained, read_result, result_path
+from lsp_core.training import OnBatch, TrainConfig, Trainer, recipe
+from lsp_core.types import Attack, Classifier
 
 IMAGES_SEED = 0  # every run sees the same test images: the differences between runs are paired
-BATCH = {"autoattack": 250}  # a cut loses the batch that was under way
+BATCH = 250  # a cut loses the batch that was under way
 
 
 @dataclass(frozen=True)
@@ -50,93 +50,99 @@ class Worker:
     on_batch: OnBatch | None = None
     on_progress: OnProgress | None = None
 
-    def config(self, run: Run) -> TrainConfig:
-        """Return the configuration of a run: the recipe, with what its variant changes."""
-        settings = {key: value for key, value in run.settings.items() if key != "lsp"}
-        data = self.load(run.dataset, "train")
-        return recipe(data, run.dataset, run.objective, run.settings.get("lsp"), **settings, seed=run.seed)
-
-    def check(self, run: Run) -> tuple[TrainConfig, Plan, Record]:
+    def check(self, run: Run) -> tuple[TrainConfig, Agenda, Result]:
         """Return how a run trains, what it asks to be measured, and what is known of it so far.
 
         Raises:
-            ValueError: if one of these cannot be meant, or its file is damaged or of other settings.
+            ValueError: if one of these cannot be meant, or its file is damaged or of other settings; hours of work
+                are not thrown away unasked.
         """
-        config = self.config(run)
-        plan = Plan.of(run, config.eps, len(self.load(run.dataset, "test")))
-        return config, plan, Result.of(run, self.results).begin(run, config, machine(self.device))
+        settings = {key: value for key, value in run.settings.items() if key != "lsp"}
+        train, test = self.load(run.dataset, "train"), self.load(run.dataset, "test")
+        config = recipe(train, run.dataset, run.objective, run.settings.get("lsp"), **settings, seed=run.seed)
+        agenda = Agenda.of(run, config.eps, len(test))
+        known = read_result(run, self.results) or Result.begin(run, config, Machine.of(self.device))
+        if TrainConfig.from_record(known.config) != config:
+            raise ValueError(
+                f"{result_path(run, self.results)} was made with other settings than {run.id} has now: remove the file "
+                "to run it again."
+            )
+        return config, agenda, known
 
-    def do(self, run: Run) -> Record:
+    def do(self, run: Run) -> Result:
         """Do what is missing of a run, and return all that is known of it.
 
         Raises:
             ValueError: as ``check``, if the file holds figures of other weights, or if the training diverges.
         """
-        config, plan, record = self.check(run)
-        if not plan.missing(record):
-            return record
+        config, agenda, known = self.check(run)
+        if not agenda.missing(known):
+            return known
         best, last, training = self._train(run, config)
-        result, here = Result.of(run, self.results), machine(self.device)
-        record = result.trained(record, best, training, here)
-        result.write(record)
-        own = {} if _place(here) == _place(record["machine"]) else {"machine": here}
-        crafted = functools.cache(lambda: self._craft(run, best, plan))
-        for part in plan.missing(record):
+        known = known.trained(training, checkpoint_weights(best), Machine.of(self.device))
+        known.write(result_path(run, self.results))
+        for part in agenda.missing(known):
             self._say(run, part)
-            if part in plan.attacks:
-                found = self._attack(run, best, plan.attacks[part], plan.n, BATCH.get(part, 256))
-                others = [entry for entry in record.get("evaluations", []) if entry["name"] != part]
-                record["evaluations"] = [*others, {**found, "name": part, **own}]
-            elif part == "last":
-                record[part] = {**self._attack(run, last, plan.first, plan.n), **own}
-            elif part == "curve":
-                record[part] = [{**self._attack(run, best, attack, plan.few), **own} for attack in plan.curve]
-            else:
-                record[part] = {**preservation(*crafted(), unit_length=part == "directions"), **own}
-            result.write(record)
+            known = self._measured(run, part, agenda, known, best, last)
+            known.write(result_path(run, self.results))
         shutil.rmtree(self._states(run), ignore_errors=True)
-        return record
+        return known
 
-    def _train(self, run: Run, config: TrainConfig) -> tuple[Path, Path, Record]:
-        """Train, or go on, or find that it is done; return both checkpoints and what the card does not say."""
+    def _train(self, run: Run, config: TrainConfig) -> tuple[Path, Path, Trained]:
+        """Train, or go on, or find that it is done; return the checkpoints of the best and the last epoch."""
         self._say(run, "training")
         command = f"{self.command} --only {shlex.quote(run.id)}" if self.command else ""
         trainer = Trainer(self.load(run.dataset, "train"), config, self.work / run.id, self.device, command)
         trainer.resume()
         history = trainer.run(self.on_batch)
         best = max(history, key=lambda log: log.score)
-        seconds = statistics.median(log.seconds for log in history)
-        training = {
-            "epoch": best.epoch + 1,
-            "epochs": len(history),
-            "seconds_per_epoch": round(seconds, 4),
-            "held_out": {"clean_accuracy": best.clean_accuracy, "robust_accuracy": best.robust_accuracy},
-        }
+        training = Trained(
+            epoch=best.epoch + 1,
+            epochs=len(history),
+            seconds_per_epoch=round(statistics.median(log.seconds for log in history), 4),
+            held_out={"clean_accuracy": best.clean_accuracy, "robust_accuracy": best.robust_accuracy},
+        )
         return trainer.path(), trainer.path(".last"), training
 
-    def _attack(self, run: Run, checkpoint: Path, attack: Attack, n: int, batch_size: int = 256) -> Record:
-        model = load_checkpoint(checkpoint, self.device)[0].to(memory_format=torch.channels_last)
-        images, labels = self._test_images(run, n)
+    def _measured(self, run: Run, part: str, agenda: Agenda, known: Result, best: Path, last: Path) -> Result:
+        """Return what is known, with one more part of the agenda."""
+        here = Machine.of(self.device)
+        elsewhere = here if here.name != known.machine.name else None
+
+        def under(name: str, attack: Attack, checkpoint: Path, n: int) -> Entry:
+            return replace(self._attack(run, checkpoint, attack, n).entry(name), machine=elsewhere)
+
+        if part == "last":
+            return replace(known, last=under(agenda.first, agenda.attacks[agenda.first], last, agenda.n))
+        if part == "curve":
+            return replace(known, curve=tuple(under(CURVE_BY, attack, best, agenda.few) for attack in agenda.curve))
+        if part == "neighbours":
+            crafted = self._craft(run, best, agenda)
+            embedding, directions = (
+                replace(preservation(*crafted, unit_length=unit), machine=elsewhere) for unit in (False, True)
+            )
+            return replace(known, preservation=embedding, directions=directions)
+        return known.with_entry(under(part, agenda.attacks[part], best, agenda.n))
+
+    def _attack(self, run: Run, checkpoint: Path, attack: Attack, n: int) -> Evaluation:
+        model, images, labels = self._subject(run, checkpoint, n)
         self._states(run).mkdir(parents=True, exist_ok=True)
         state = self._states(run) / "evaluation.state"
-        return (
-            evaluate(model, images, labels, attack, batch_size, state=state, on_progress=self.on_progress)
-            .entry()
-            .to_record()
-        )
+        return evaluate(model, images, labels, attack, BATCH, state=state, on_progress=self.on_progress)
 
-    def _craft(self, run: Run, checkpoint: Path, plan: Plan) -> tuple[Classifier, torch.Tensor, torch.Tensor]:
+    def _craft(self, run: Run, checkpoint: Path, agenda: Agenda) -> tuple[Classifier, Tensor, Tensor]:
         """Return a model, images, and what becomes of them under attack."""
-        model = load_checkpoint(checkpoint, self.device)[0].to(memory_format=torch.channels_last)
-        images, labels = self._test_images(run, plan.few)
-        batches = zip(images.split(256), labels.split(256), strict=True)
-        return model, images, torch.cat([plan.crafting(model, batch, classes) for batch, classes in batches])
+        model, images, labels = self._subject(run, checkpoint, agenda.few)
+        batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
+        return model, images, torch.cat([agenda.crafting(model, batch, classes) for batch, classes in batches])
 
-    def _test_images(self, run: Run, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _subject(self, run: Run, checkpoint: Path, n: int) -> tuple[Classifier, Tensor, Tensor]:
+        """Return the model of a checkpoint, and the first n test images with their labels."""
+        model = load_checkpoint(checkpoint, self.device)[0].to(memory_format=torch.channels_last)
         data = self.load(run.dataset, "test")
         rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(IMAGES_SEED))[:n]
         images = data.float(rows).to(self.device).contiguous(memory_format=torch.channels_last)
-        return images, data.labels[rows].to(self.device)
+        return model, images, data.labels[rows].to(self.device)
 
     def _say(self, run: Run, part: str) -> None:
         if self.on_part is not None:
@@ -144,7 +150,3 @@ class Worker:
 
     def _states(self, run: Run) -> Path:
         return self.work / run.id / "states"
-
-
-def _place(machine: Record) -> Record:
-    return {key: value for key, value in machine.items() if key != "date"}

@@ -4,15 +4,21 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import streamlit as st
 import torch
 from conftest import TinyNet, toy_dataset
 
-from app.state import cache, jobs
+import lsp_core
+from app.state import jobs, models
+from app.state.images import gallery_rows, reference_rows
 from app.state.jobs import Request, submit
+from app.state.models import LoadedModel
+from app.state.worked import gallery_outcome, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
+from lsp_core.data.registry import DATASETS, NamedDataset
 from lsp_core.types import Classifier
 
 PATIENCE = 20.0
@@ -39,8 +45,7 @@ class Throttled(Classifier):
 def _toy_data(monkeypatch):
     """Reference images without a file, and caches as on the first day."""
     st.cache_resource.clear()
-    monkeypatch.setattr(cache, "test_images", lambda name: toy_dataset("test"))
-    monkeypatch.setattr(cache, "REFERENCE_SIZE", 30)
+    monkeypatch.setitem(DATASETS, "toy", NamedDataset(lambda root, split, download: toy_dataset(split)))
     yield
     st.cache_resource.clear()
 
@@ -51,17 +56,17 @@ def pool():
         yield pool
 
 
-def make_subject(model, name):
+def make_model(model, name):
     classes = ("class 0", "class 1", "class 2")
     card = Card(name, "cnn", "toy", "standard", (1, 8, 8), classes, (0.0,), (1.0,))
-    return cache.Subject(name, name, model.eval(), card)
+    return LoadedModel(name, name, model.eval(), card)
 
 
 def make_request(*models, steps=5, row=0):
-    subjects = tuple(make_subject(model, f"model-{index}") for index, model in enumerate(models))
+    loaded = tuple(make_model(model, f"model-{index}") for index, model in enumerate(models))
     data = toy_dataset("test")
     attack = PGD(0.05, steps=steps, early_stop=False)
-    return Request(subjects, data.float(slice(row, row + 1))[0], int(data.labels[row]), f"toy {row}", attack, row)
+    return Request(loaded, data.float(slice(row, row + 1))[0], int(data.labels[row]), f"toy {row}", attack, row)
 
 
 def until(condition, what):
@@ -71,10 +76,10 @@ def until(condition, what):
         time.sleep(0.005)
 
 
-def assert_free(*subjects):
-    for subject in subjects:
-        assert subject.lock.acquire(timeout=PATIENCE)
-        subject.lock.release()
+def assert_free(*models):
+    for model in models:
+        assert model.lock.acquire(timeout=PATIENCE)
+        model.lock.release()
 
 
 def test_a_job_ends_with_every_step_of_both_models_and_their_neighbours(pool):
@@ -85,19 +90,19 @@ def test_a_job_ends_with_every_step_of_both_models_and_their_neighbours(pool):
     assert all(len(lane.trace.images) == 5 for lane in job.lanes)
     assert all(lane.neighborhood.before.indices.shape == (1, jobs.NEIGHBORS) for lane in job.lanes)
     assert job.seconds > 0
-    assert_free(*request.subjects)
+    assert_free(*request.models)
 
 
 def test_no_image_is_its_own_neighbour(pool):
     request = make_request(Throttled(), Throttled(), row=3)
     job = submit(request, pool)
     until(lambda: not job.active, "the end")
-    own = cache.reference("toy").tolist().index(3)
+    own = reference_rows("toy").tolist().index(3)
     for lane in job.lanes:
         near = lane.neighborhood
         assert own not in near.before.indices[0].tolist() + near.after.indices[0].tolist()
         assert near.before.distances.isfinite().all()
-    assert jobs.others(request.subjects[0], None).isfinite().all()
+    assert jobs.others(request.models[0], None).isfinite().all()
 
 
 def test_stop_ends_a_slow_attack_at_its_next_step_and_keeps_what_is_there(pool):
@@ -110,7 +115,7 @@ def test_stop_ends_a_slow_attack_at_its_next_step_and_keeps_what_is_there(pool):
     assert 3 <= job.steps_done < 500
     assert len(job.lanes[0].trace.images) == job.steps_done + 1
     assert job.lanes[1].trace is None
-    assert_free(*request.subjects)
+    assert_free(*request.models)
 
 
 def test_an_attack_that_nobody_looks_at_ends_by_itself(pool, monkeypatch):
@@ -150,14 +155,14 @@ def test_an_error_becomes_one_sentence(pool, error, sentence):
     job = submit(request, pool)
     until(lambda: not job.active, "the failure")
     assert (job.state, job.problem) == ("failed", sentence)
-    assert_free(*request.subjects)
+    assert_free(*request.models)
 
 
 def test_without_the_data_set_there_are_no_neighbours_but_an_attack(pool, monkeypatch):
-    def absent(name):
+    def absent(root, split, download):
         raise DatasetError("toy is not there.")
 
-    monkeypatch.setattr(cache, "test_images", absent)
+    monkeypatch.setitem(DATASETS, "toy", NamedDataset(absent))
     job = submit(make_request(Throttled(), Throttled()), pool)
     until(lambda: not job.active, "the end")
     assert job.state == "done"
@@ -170,8 +175,8 @@ def test_the_model_is_free_between_two_steps(pool):
     job = submit(request, pool)
     until(lambda: job.steps_done >= 1, "the first step")
     for _ in range(3):
-        assert request.subjects[0].lock.acquire(timeout=5), "the attack never let go of the model"
-        request.subjects[0].lock.release()
+        assert request.models[0].lock.acquire(timeout=5), "the attack never let go of the model"
+        request.models[0].lock.release()
     assert job.active
     job.stop()
     until(lambda: not job.active, "the stop")
@@ -179,11 +184,11 @@ def test_the_model_is_free_between_two_steps(pool):
 
 def test_while_somebody_holds_the_model_the_attack_waits(pool):
     request = make_request(Throttled(), Throttled())
-    with request.subjects[0].lock:
+    with request.models[0].lock:
         job = submit(request, pool)
         until(lambda: job.state == "running", "the start")
         time.sleep(0.05)
-        assert request.subjects[0].model.passes == 0
+        assert request.models[0].model.passes == 0
     until(lambda: not job.active, "the end")
     assert job.state == "done"
 
@@ -233,5 +238,67 @@ def test_the_worker_runs_without_gradients_on_parameters(pool):
     before = torch.is_grad_enabled()
     job = submit(request, pool)
     until(lambda: not job.active, "the end")
-    assert all(value.grad is None for subject in request.subjects for value in subject.model.parameters())
+    assert all(value.grad is None for loaded in request.models for value in loaded.model.parameters())
     assert torch.is_grad_enabled() == before
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on a device that is not here: it can be worked with, but not looked at before it was brought back."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        found = super().__torch_function__(function, types, args, kwargs or {})
+        if function is torch.Tensor.cpu:
+            return found.as_subclass(torch.Tensor)
+        if function in (torch.Tensor.numpy, torch.Tensor.__array__):
+            raise TypeError("it is elsewhere")
+        return found
+
+
+class Far(Throttled):
+    """A model that takes only what was put where it lies."""
+
+    def features(self, images):
+        assert isinstance(images, Elsewhere), "an image was left behind"
+        return super().features(images)
+
+
+def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(pool, monkeypatch):
+    """The plumbing of a GPU, without one: every image is put where the model lies, every result is brought back."""
+    monkeypatch.setattr(LoadedModel, "put", lambda self, tensor: tensor.as_subclass(Elsewhere))
+    request = make_request(Far(), Far(), steps=3)
+    job = submit(request, pool)
+    until(lambda: not job.active, "the end")
+    assert (job.state, job.problem) == ("done", "")
+    for lane in job.lanes:
+        near = lane.neighborhood
+        shown = [*vars(lane.trace).values(), *near.before, *near.after]
+        assert [type(value) for value in shown if isinstance(value, torch.Tensor)] == [torch.Tensor] * 8
+    model = request.models[0]
+    images = torch.stack([request.image, request.image])
+    assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray
+    assert len(gallery_outcome(model, request.attack)) == len(gallery_rows("toy"))
+
+
+def test_a_model_is_loaded_onto_the_device_that_is_asked_for(monkeypatch, trained_path):
+    asked = []
+
+    def load_checkpoint(path, device):
+        asked.append(device)
+        return lsp_core.load_checkpoint(path)
+
+    monkeypatch.setattr(models, "load_checkpoint", load_checkpoint)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LSP_CHECKPOINTS", str(trained_path.parent))
+    for wanted, device in ((None, "cuda"), ("auto", "cuda"), ("cpu", "cpu")):
+        monkeypatch.delenv("LSP_DEVICE", raising=False)
+        if wanted:
+            monkeypatch.setenv("LSP_DEVICE", wanted)
+        st.cache_resource.clear()
+        loaded = models.load(trained_path.stem)
+        assert asked.pop() == device
+        assert loaded.put(torch.zeros(2)).device == loaded.model.head.weight.device
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("LSP_DEVICE", "cuda")
+    with pytest.raises(ValueError, match="torch finds no GPU here"):
+        models.load(trained_path.stem)

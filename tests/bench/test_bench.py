@@ -1,8 +1,8 @@
 """The bench: takes turns, counts right, tells whose time is whose, and says nothing about whose machine it is."""
 
+import dataclasses
 import itertools
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -14,10 +14,10 @@ import torch
 from conftest import TinyNet, random_batch
 
 from lsp_core import bench
-from lsp_core.attacks import PGD
-from lsp_core.bench import attacks, levers, rivals, timing, training
+from lsp_core.attacks import ATTACKS, PGD
+from lsp_core.bench import attacks, rivals, timing, training
 from lsp_core.bench.report import to_markdown
-from lsp_core.bench.timing import Row, Timing, race
+from lsp_core.bench.timing import Measurement, Timing, race
 from lsp_core.training import recipes
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
@@ -29,9 +29,9 @@ def timed(*wall, cpu=None):
 
 @pytest.fixture(scope="module")
 def digits():
-    subjects, absent = bench.open_subjects(["digits"], CHECKPOINTS, None, "cpu")
+    pairs, absent = bench.open_pairs(["digits"], CHECKPOINTS, None, "cpu")
     assert absent == []
-    return subjects[0]
+    return pairs[0]
 
 
 # --- Timing ---
@@ -77,7 +77,9 @@ def test_race_refuses_what_times_nothing(bad):
 
 
 def test_row_by_hand():
-    row = Row("pgd", "a", "b", timed(1.0, 2.0, 9.0, cpu=(1, 1, 1)), timed(4.0, 4.0, 6.0, cpu=(5, 4, 3)), limit=0.5)
+    row = Measurement(
+        "pgd", "a", "b", timed(1.0, 2.0, 9.0, cpu=(1, 1, 1)), timed(4.0, 4.0, 6.0, cpu=(5, 4, 3)), limit=0.5
+    )
     assert row.ratio == 2 / 4
     assert row.ratio_range == (1 / 4, 9 / 6)
     assert row.cpu_ratio == 1 / 4
@@ -90,7 +92,7 @@ def test_row_by_hand():
     ("limit", "agrees", "met"), [(None, False, None), (0.5, True, True), (0.49, True, False), (0.5, False, False)]
 )
 def test_a_goal_wants_speed_and_the_same_finding(limit, agrees, met):
-    assert Row("pgd", "a", "b", timed(1.0), timed(2.0), limit=limit, agrees=agrees).met is met
+    assert Measurement("pgd", "a", "b", timed(1.0), timed(2.0), limit=limit, agrees=agrees).met is met
 
 
 # --- What is compared ---
@@ -126,33 +128,42 @@ def test_only_images_that_the_model_gets_right(digits):
     assert not few.equal(digits.right("plain", 20, 1)[0])
 
 
+def replace_attack(monkeypatch, name, attack):
+    """Let a name stand for another attack, whatever the radius."""
+    monkeypatch.setitem(ATTACKS, name, dataclasses.replace(ATTACKS[name], build=lambda eps, norm, seed: attack))
+
+
 def test_the_ensemble_must_fool_as_many(digits, monkeypatch):
-    settings = bench.Settings(referee_images=30, referee_runs=1)
+    extent = bench.Extent(referee_images=30, referee_runs=1)
     weak, strong = PGD(0.01, steps=1), PGD(0.3, steps=20)
-    monkeypatch.setattr(attacks, "fast", lambda eps, seed: weak)
-    monkeypatch.setattr(attacks, "AutoAttack", lambda eps, seed: strong)
-    (row,) = attacks.ensemble(digits, settings)
+    replace_attack(monkeypatch, "fast", weak)
+    replace_attack(monkeypatch, "autoattack", strong)
+    (row,) = attacks.ensemble(digits, extent)
+    assert row.what.startswith("fast ensemble, digits robust, eps ")
     assert row.figures["n"] == 30
     assert row.figures["only_theirs"] > 5
     assert not row.agrees
     assert row.met is False
-    monkeypatch.setattr(attacks, "fast", lambda eps, seed: strong)
-    (row,) = attacks.ensemble(digits, settings)
+    replace_attack(monkeypatch, "fast", strong)
+    (row,) = attacks.ensemble(digits, extent)
     assert row.agrees
 
 
 def test_a_training_step_is_that_of_the_recipe_and_has_its_goal(digits, monkeypatch):
     seen = []
 
-    def watch(arms, runs, **settings):
+    def watch(arms, runs, **given):
         seen.append(arms)
         return {"lsp": timed(1.5), "base": timed(1.0), "bare": timed(0.5)}
 
-    monkeypatch.setitem(recipes.STRUCTURE, ("digits", "standard"), {"weight": 100.0, "eps": 0.3, "share": 0.5})
+    half = dataclasses.replace(
+        recipes.RECIPES["digits"], clean_lsp={"vicinity": "noise", "weight": 100.0, "eps": 0.3, "share": 0.5}
+    )
+    monkeypatch.setitem(recipes.RECIPES, "digits", half)
     monkeypatch.setattr(training, "race", watch)
     trainers, real = [], training._step
     monkeypatch.setattr(training, "_step", lambda trainer: (trainers.append(trainer), real(trainer))[1])
-    rows = list(training.training_steps(digits, bench.Settings(runs=1)))
+    rows = list(training.training_steps(digits, bench.Extent(runs=1)))
     assert [(row.limit, row.met) for row in rows] == [(1.6, True), (None, None), (1.1, False), (None, None)]
     assert "with LSP on 50% of the images" in rows[0].what
     assert "with LSP on 25% of the images" in rows[2].what
@@ -167,19 +178,12 @@ def test_a_training_step_is_that_of_the_recipe_and_has_its_goal(digits, monkeypa
     assert images == [64 + 32]
 
 
-def test_threads_are_given_back(digits):
-    before = torch.get_num_threads()
-    rows = list(levers.threads(digits, bench.Settings(runs=1)))
-    assert torch.get_num_threads() == before
-    assert len(rows) == (os.cpu_count() > 1)
-
-
 def test_data_that_is_not_here_is_left_out(tmp_path):
-    subjects, absent = bench.open_subjects(["digits", "mnist"], CHECKPOINTS, str(tmp_path), "cpu")
-    assert [subject.dataset for subject in subjects] == ["digits"]
+    pairs, absent = bench.open_pairs(["digits", "mnist"], CHECKPOINTS, str(tmp_path), "cpu")
+    assert [pair.dataset for pair in pairs] == ["digits"]
     assert absent == ["mnist"]
     page = to_markdown([], {"versions": {}, **dict.fromkeys(("date", "processor", "cores", "threads", "device"), "")}
-                       | {"load_before": 0}, bench.Settings(), absent)  # fmt: skip
+                       | {"load_before": 0}, bench.Extent(), absent)  # fmt: skip
     assert "Left out, since the data was not there: mnist." in page
 
 
@@ -194,7 +198,7 @@ def quick(run):
 
 def test_quick_bench_writes_a_page_and_json(quick, tmp_path, monkeypatch):
     pytest.importorskip("foolbox", reason="Foolbox is not installed: nothing to compare with.")
-    monkeypatch.setattr(attacks, "AutoAttack", lambda eps, seed: PGD(eps, seed=seed))  # the referee itself takes long
+    replace_attack(monkeypatch, "autoattack", PGD(51 / 255))  # the referee itself takes long
     monkeypatch.setattr(bench, "NEEDS", {"pgd": "foolbox"})
     page, record = tmp_path / "results" / "bench.md", tmp_path / "bench.json"
     started = time.process_time()

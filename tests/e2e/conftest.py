@@ -16,15 +16,16 @@ import torch
 from PIL import Image
 
 from lsp_core import Card, save_checkpoint
-from lsp_core.audit import Check, Report
+from lsp_core.audit import Audited, Check, Report
 from lsp_core.models import build_model
-from lsp_core.store.files import sha256, write_json
+from lsp_core.store.checkpoint import checkpoint_weights
 
 from .visit import Visit
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 START = 120.0  # seconds
+HOSTILE = ("<img src=x onerror=alert(1)> |*b*", "x _i_ & $y$ \"' www.evil.example ->")
 
 
 @pytest.fixture(scope="session")
@@ -49,22 +50,30 @@ def laboratory(tmp_path_factory) -> Path:
             shutil.copy(path, folder)
     save_audit(folder, "digits-cnn-standard")
     save_random(folder, "mnist-cnn-standard", "cnn", "mnist", (1, 28, 28), tuple("0123456789"))
-    data = make_folder_data(home / "slow")
+    data = make_folder_data(home / "slow", ("noise", "stripes"))
     for name in ("slow-preactresnet18-standard", "slow-preactresnet18-standard-lsp"):
         save_random(folder, name, "preactresnet18", str(data), (3, 48, 48), ("noise", "stripes"))
+    data = make_folder_data(home / "a *set* of $x$ www.evil.example", HOSTILE)
+    save_random(folder, "odd <b> *b*", "cnn", str(data), (3, 48, 48), HOSTILE)
+    save_audit(folder, "odd <b> *b*", HOSTILE[0])
     return home
 
 
-def save_audit(folder, name):
+def save_audit(folder, name, words="What {} showed."):
     """An audit with one warning, as the command writes it."""
     checks = tuple(
-        Check(check, status, f"What {check} showed.", "more than 1 point", "Carlini et al. 2019", {"survivors": 3})
+        Check(check, status, words.format(check), "more than 1 point", "Carlini et al. 2019", {"survivors": 3})
         for check, status in (("outputs", "pass"), ("restarts", "warn"), ("known-answer controls", "pass"))
     )
-    accuracies = {"clean_accuracy": 0.98, "robust_accuracy": 0.2, "robust_interval": [0.15, 0.3]}
-    report = Report(checks, (), 128, 0, 32 / 255, "Linf", "quick", 256, accuracies, 60.0)
-    about = {"checkpoint": name, "sha256": sha256(folder / f"{name}.safetensors"), "dataset": "digits"}
-    write_json(folder / f"{name}.audit.json", {**report.to_record(), **about})
+    report = Report(
+        **{"checks": checks, "left_out": {}, "n": 128, "seed": 0, "eps": 32 / 255, "norm": "Linf", "form": "quick"},
+        **{"batch_size": 256, "clean_accuracy": 0.98, "clean_interval": (0.95, 1.0), "robust_accuracy": 0.2},
+        **{"robust_interval": (0.15, 0.3), "attacks": ("PGD-20",), "seconds": 60.0},
+    )
+    about = {"weights": checkpoint_weights(folder / f"{name}.safetensors"), "dataset": "digits", "split": "test"}
+    Audited.of(report, checkpoint=name, device="cpu", versions={}, date="2026-11-22", **about).write(
+        folder / f"{name}.audit.json"
+    )
 
 
 def save_random(folder, name, model, dataset, shape, classes):
@@ -76,14 +85,14 @@ def save_random(folder, name, model, dataset, shape, classes):
     save_checkpoint(folder / f"{name}.safetensors", network, card)
 
 
-def make_folder_data(place: Path) -> Path:
+def make_folder_data(place: Path, names) -> Path:
     random = np.random.default_rng(0)
     for split in ("train", "test"):
-        for name in ("noise", "stripes"):
+        for name in names:
             (place / split / name).mkdir(parents=True)
             for number in range(6):
                 colours = random.integers(0, 256, (48, 48, 3), dtype=np.uint8)
-                if name == "stripes":
+                if name == names[1]:
                     colours[::2] = colours[0, 0]
                 Image.fromarray(colours).save(place / split / name / f"{number}.png")
     return place

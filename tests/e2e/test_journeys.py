@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from lsp_core import load_dataset
 
+from .conftest import HOSTILE
 from .visit import PATIENCE, pixels
 
 pytestmark = pytest.mark.browser
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.browser
 
 def test_the_first_look_shows_an_attack_and_its_outcome(visitor):
     visit = visitor()
+    visit.open("/checkpoints")  # by then everything is loaded that the port does not wait for
+    expect(visit.page.get_by_test_id("stHeading").first).to_be_visible(timeout=PATIENCE)
     started = time.monotonic()
     visit.open()
     expect(visit.verdicts.filter(has_text=re.compile("still|fooled|wrong"))).to_have_count(2, timeout=PATIENCE)
@@ -215,6 +218,22 @@ def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(visit):
     visit.settled()
     assert pixels(visit.picture(0, "clean")).shape == (8, 8)
     assert len(visit.sentences) == 2
+
+
+def test_names_from_files_are_text_and_nothing_else(visit):
+    asked = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    visit.choose_model("model-a", "odd <b> *b*")
+    expect(visit.key("neighbors")).to_contain_text(HOSTILE[0], timeout=PATIENCE)
+    visit.settled()
+    assert any(name in " ".join(visit.sentences) for name in HOSTILE)
+    assert visit.markup() == []
+    visit.page.get_by_role("link", name="Checkpoints").click()
+    card = visit.page.get_by_text("odd <b> *b*", exact=True).first
+    expect(card).to_be_visible(timeout=PATIENCE)
+    visit.idle()
+    assert visit.markup() == []
+    assert not [url for url in asked if "evil" in url or "/x" in url]
 
 
 @pytest.mark.parametrize("path", ["/", "/robustness", "/checkpoints"])

@@ -111,6 +111,13 @@ class Visit:
         assert all(size > 0 for size in sizes), "a picture does not decode"
         return len(sizes)
 
+    def markup(self) -> list[str]:
+        """What is on the page of the markup that only a name from a file could have brought there."""
+        return self.page.get_by_test_id("stMain").evaluate(
+            """main => [...main.querySelectorAll('a, em, strong, script, .katex, img:not([src^="data:"])')]
+            .map(node => node.outerHTML)"""
+        )
+
     def healthy(self):
         """No traceback on the page and no error in the console."""
         expect(self.page.get_by_test_id("stException")).to_have_count(0)

@@ -1,4 +1,4 @@
-"""The wheel: built, installed in a virtual environment that does not see the repository, and used from an empty folder."""
+"""The wheel: built, installed in an environment that does not see the repository, and used from an empty folder."""
 
 import ast
 import contextlib
@@ -63,7 +63,7 @@ def wheel(source, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """The folder of commands of a new environment: the wheel in it, and this environment's dependencies within sight."""
+    """The commands of a new environment that has the wheel, and sees the dependencies of this environment."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=False, symlinks=True)
     commands = home / "bin"

@@ -10,7 +10,8 @@ ASK = """
 import json, sys
 import lsp_core.cli.main
 lsp_core.load_checkpoint(sys.argv[1])
-print(json.dumps([name for name in ("torch._dynamo", "triton", "torchvision", "sklearn", "streamlit") if name in sys.modules]))
+slow = {"torch._dynamo", "triton", "torchvision", "sklearn", "streamlit"}
+print(json.dumps(sorted(slow & set(sys.modules))))
 """
 
 

@@ -1,43 +1,63 @@
-"""The first table of a study's page: each pair in short."""
+"""The first table of a study's page: each pair of twins in short."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
-from lsp_core.study.headline import Headline
-from lsp_core.study.lead import Lead
-from lsp_core.study.page.cells import accuracy, counted, difference, head, line, only, percent, source
+from lsp_core.attacks import parse_attack
+from lsp_core.attacks.describe import label
+from lsp_core.attacks.table import kind
+from lsp_core.study.comparison import BASELINE, TWIN, Comparison, comparisons
+from lsp_core.study.lead import CLEAN, Lead
+from lsp_core.study.page.cells import accuracy, counted, difference, only, percent, source
 from lsp_core.study.page.machines import Machines
+from lsp_core.study.page.tables import MarkdownTable
+from lsp_core.study.preset import Preset
+from lsp_core.study.result import Result
 
 BREAK = "<br>"  # begins a new line within a cell
-REFEREE = "autoattack"
 MISSING = "not run yet"
 
 
-def brief_lines(found: Sequence[Headline], machines: Machines) -> list[str]:
-    """Write a row for each pair; what has not been run says so.
+def brief(preset: Preset, results: Mapping[str, Result], machines: Machines) -> MarkdownTable:
+    """Return a row for each pair of twins in a preset; what has not been run says so.
 
     Args:
-        found: the pairs of a preset.
+        preset: whose grids are asked.
+        results: of its runs, as far as there are any.
         machines: those of the preset.
     """
-    controls = dict.fromkeys(pair.control.variant for pair in found if pair.control)
-    control = [f"{' or '.join(controls)} alone"] if controls else []
-    referee = ["AutoAttack"] if any(REFEREE in pair.attacks for pair in found) else []
-    lines = head("data set, objective", "clean", "under attack", *referee, *control, "with LSP")
-    for pair in found:
-        lead = pair.attacked
-        cells = [_name(pair, machines), _noted(pair.clean, pair), _attacked(pair, lead)]
-        cells += [_noted(pair.under(REFEREE), pair) if REFEREE in pair.attacks else ""] if referee else []
-        cells += [_control(pair, lead)] if control else []
-        lines.append(line([*cells, _verdict(lead)]))
-    return lines
+    grids = [grid for grid in preset.grids if {BASELINE, TWIN} <= grid.variants.keys()]
+    pairs = comparisons(grids, results)
+    referees = [name for name in dict.fromkeys(name for pair in pairs for name in pair.attacks) if _is_referee(name)]
+    controls = dict.fromkeys(pair.control for pair in pairs if pair.control)
+    titles = ["data set, objective", "clean", "under attack", *(label(parse_attack(name, 0.1)) for name in referees)]
+    titles += [f"{' or '.join(controls)} alone"] if controls else []
+    rows = []
+    for pair in pairs:
+        lead = pair.best_lead(TWIN, BASELINE)
+        cells = [_name(pair, machines), _noted(_lead(pair, CLEAN), pair), _attacked(lead, pair)]
+        cells += [_noted(_lead(pair, name), pair) if name in pair.attacks else "" for name in referees]
+        cells += [_control(lead, pair)] if controls else []
+        rows.append([*cells, _verdict(lead)])
+    return MarkdownTable([*titles, "with LSP"], rows)
 
 
-def _name(pair: Headline, machines: Machines) -> str:
-    there = [outcome.machine for row in (pair.baseline, pair.twin) for outcome in row.outcomes.values()]
-    radius = [f"eps {pair.eps}"] if pair.eps else []
-    return BREAK.join([pair.dataset, pair.objective + machines.mark(there), *radius])
+def _is_referee(name: str) -> bool:
+    known = kind(name)
+    return known is not None and known.role == "referee"
+
+
+def _lead(pair: Comparison, attack: str) -> Lead | None:
+    return pair.variants[TWIN].lead(pair.variants[BASELINE], attack)
+
+
+def _name(pair: Comparison, machines: Machines) -> str:
+    twins = replace(pair, variants={name: pair.variants[name] for name in (BASELINE, TWIN)})
+    marked = pair.objective + machines.mark(result.machine for result in twins.results)
+    radius = [f"eps {' and '.join(twins.radii)}"] if twins.radii else []
+    return BREAK.join([pair.dataset, marked, *radius])
 
 
 def _moved(lead: Lead | None) -> str:
@@ -47,7 +67,7 @@ def _moved(lead: Lead | None) -> str:
     return f"{percent(lead.other.mean)} → {percent(lead.own.mean)}{BREAK}{difference(lead, spread=False)}"
 
 
-def _attacked(pair: Headline, lead: Lead | None) -> str:
+def _attacked(lead: Lead | None, pair: Comparison) -> str:
     """Write the same under attack, with the attack, its images and seeds."""
     if lead is None:
         return MISSING
@@ -56,17 +76,17 @@ def _attacked(pair: Headline, lead: Lead | None) -> str:
     return BREAK.join([_moved(lead), source(lead), f"n {lead.n}, {seeds}"])
 
 
-def _noted(lead: Lead | None, pair: Headline) -> str:
+def _noted(lead: Lead | None, pair: Comparison) -> str:
     """Write the same with its seeds, if they are not all that the grids ask for."""
     return BREAK.join(filter(None, [_moved(lead), only(lead.seeds, pair.seeds) if lead else ""]))
 
 
-def _control(pair: Headline, lead: Lead | None) -> str:
+def _control(lead: Lead | None, pair: Comparison) -> str:
     """Write what the control reaches under the same attack."""
-    if pair.control is None:
+    if not pair.control:
         return ""
-    scores = pair.control.scores(lead.name) if lead else {}
-    return BREAK.join(filter(None, [accuracy(scores.values()), only(scores, pair.seeds)])) if scores else MISSING
+    found = pair.variants[pair.control].under(lead.name) if lead else {}
+    return BREAK.join(filter(None, [accuracy(found.values()), only(found, pair.seeds)])) if found else MISSING
 
 
 def _verdict(lead: Lead | None) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from lsp_core.store.files import replacing
+from lsp_core.study.comparison import BASELINE, TWIN
 
 # altair is imported where something is drawn: a machine that only trains need not have it.
-COLOURS = {"baseline": "#D0702F", "LSP": "#3D8BD4"}  # as in the app
+COLOURS = {BASELINE: "#D0702F", TWIN: "#3D8BD4"}  # as in the app
 OTHERS = ("#7A5BA6", "#3F8F5B", "#B8487F", "#707070", "#A08A1F", "#2F8F96")
 WIDTH, HEIGHT = 330, 300  # of a panel
 

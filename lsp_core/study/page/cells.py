@@ -1,4 +1,4 @@
-"""How figures are written in the cells of a Markdown table."""
+"""How texts and figures are written in the cells of a Markdown table."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ import re
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 
-from lsp_core.study.lead import CLEAN, Lead
-from lsp_core.study.score import Score
-from lsp_core.study.spread import Spread
+from lsp_core.evaluation.entry import Entry
+from lsp_core.study.lead import CLEAN, Lead, Spread
 
 TOGETHER = re.compile(r"(?<=[\d)]) (±|→|to|of) (?=[-+\d])")
 
 
-def head(*titles: str) -> list[str]:
-    """Write the two lines that a table begins with."""
-    return [line(titles), line(["---"] * len(titles))]
+def cell(text: str) -> str:
+    r"""Escape a text for a cell; what belongs to one figure stays on one line, however narrow the page.
+
+    >>> print(cell("a|b\nc"))
+    a\|b c
+    """
+    return TOGETHER.sub("\u00a0\\1\u00a0", line(text).replace("|", "\\|"))
 
 
-def line(cells: Iterable[str]) -> str:
-    """Write a row; what belongs to one figure stays on one line, however narrow the page."""
-    kept = (TOGETHER.sub("\u00a0\\1\u00a0", cell.replace("|", "\\|").replace("\n", " ")) for cell in cells)
-    return "| " + " | ".join(kept) + " |"
+def line(text: str) -> str:
+    """Write a text on one line."""
+    return " ".join(text.splitlines())
 
 
-def accuracy(scores: Collection[Score], *, clean: bool = False) -> str:
+def accuracy(entries: Collection[Entry], *, clean: bool = False) -> str:
     """Write the accuracy under attack, or the ``clean`` one, as mean ± sd; of a single seed with its interval."""
-    if not scores:
+    if not entries:
         return ""
-    spread = Spread(tuple(score.clean if clean else score.robust for score in scores))
+    spread = Spread(tuple(entry.clean_accuracy if clean else entry.robust_accuracy for entry in entries))
     if spread.sd is not None:
         return f"{percent(spread.mean)} ± {percent(spread.sd)}"
-    first = next(iter(scores))
-    low, high = first.clean_interval if clean else first.interval
+    first = next(iter(entries))
+    low, high = first.clean_interval if clean else first.robust_interval
     return f"{percent(spread.mean)} ({percent(low)} to {percent(high)})"
 
 
@@ -44,10 +46,7 @@ def difference(lead: Lead, *, spread: bool = True) -> str:
 
 
 def source(lead: Lead) -> str:
-    """Name the attack; one that is no evidence by itself is said to be alone.
-
-    Only the fast ensemble and AutoAttack are evidence.
-    """
+    """Name the attack; one that is no evidence by itself is said to be alone."""
     return lead.attack if lead.evidence else f"{lead.attack} only"
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsp_core.study.agenda import crafted_by
+from lsp_core.study.comparison import Comparison
+from lsp_core.study.lead import called, is_evidence, strongest_first
 from lsp_core.study.page.canvas import COLOURS, available, colours, save, span
 from lsp_core.study.page.cells import counted
-from lsp_core.study.score import EVIDENCE, strongest_first
-from lsp_core.study.summary import Table
+from lsp_core.study.result import Result
 from lsp_core.types import Record
 
 OTHER = "other variant"
@@ -18,15 +20,16 @@ FEWEST = 5  # runs, below which a correlation says nothing
 WIDTH, HEIGHT, COLUMNS = 230, 190, 3
 
 
-def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
-    """Draw the runs of all tables, a point each and a data set with an objective a panel.
+def scatter_plot(comparisons: Sequence[Comparison], path: Path) -> Path | None:
+    """Draw the runs of all comparisons, a point each and a data set with an objective a panel.
 
     Returns:
         ``path``; None if nothing was measured that it could show, or nothing is there that could draw it.
     """
-    pairs = dict.fromkeys((table.dataset, table.objective) for table in tables)
-    found = {pair: _points([each for each in tables if (each.dataset, each.objective) == pair]) for pair in pairs}
-    panels = {", ".join(pair): points for pair, points in found.items() if points}
+    runs: dict[str, dict[str, Result]] = {}
+    for own in comparisons:
+        runs.setdefault(f"{own.dataset}, {own.objective}", {}).update({result.id: result for result in own.results})
+    panels = {title: points for title, results in runs.items() if (points := _points(results.values()))}
     if not panels or not available():
         return None
     every = [point["kind"] for points in panels.values() for point in points]
@@ -34,7 +37,7 @@ def scatter_plot(tables: Sequence[Table], path: Path) -> Path | None:
     charts = [_panel(title, points, kinds) for title, points in panels.items()]
     about = [
         "A point is a run; every attack has the radius of its row. Right: accuracy before and under the attack.",
-        "Kept: neighbours in the embedding, at unit length, that an image still has under PGD-20.",
+        f"Kept: neighbours in the embedding, at unit length, that an image still has under {crafted_by()}.",
     ]
     return save(charts, "Robust accuracy against the neighbours that are kept", about, path, COLUMNS)
 
@@ -52,18 +55,18 @@ def correlation(points: Sequence[Record]) -> float | None:
     return float(spearmanr(kept, accuracy).statistic)
 
 
-def _points(tables: Sequence[Table]) -> list[Record]:
+def _points(results: Iterable[Result]) -> list[Record]:
     """Return a point per run that has been through the attack that most of them share; evidence comes first."""
-    outcomes = {outcome.run.id: outcome for table in tables for outcome in table.outcomes}
-    known = [(outcome, near.kept) for outcome in outcomes.values() if (near := outcome.directions)]
-    counts = Counter(name for outcome, _ in known for name in outcome.scores)
+    known = [(result, near.kept) for result in results if (near := result.directions)]
+    counts = Counter(name for result, _ in known for name in result.under)
     # Of equals the first, which is the strongest.
-    attack = max(strongest_first(counts), key=lambda name: (name in EVIDENCE, counts[name]), default="")
+    attack = max(strongest_first(counts), key=lambda name: (is_evidence(name), counts[name]), default="")
     points = []
-    for outcome, kept in known:
-        if score := outcome.scores.get(attack):
-            kind = outcome.run.variant if outcome.run.variant in COLOURS else OTHER
-            points.append({"kind": kind, "attack": score.attack, "n": score.n, "kept": kept, "accuracy": score.robust})
+    for result, kept in known:
+        if entry := result.under.get(attack):
+            kind = result.variant if result.variant in COLOURS else OTHER
+            where = {"kind": kind, "attack": called(entry), "n": entry.n}
+            points.append({**where, "kept": kept, "accuracy": entry.robust_accuracy})
     return points
 
 

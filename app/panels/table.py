@@ -1,0 +1,15 @@
+"""What the attack page shows once an attack is over, from top to bottom: a new panel is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.panels.neighbors import draw_neighbors
+from app.panels.saliency import draw_saliency
+from app.state.jobs import Job
+
+# By the key of its container on the page. It draws its own heading; at least one lane of the job has a trace.
+PANELS: dict[str, Callable[[Job], None]] = {
+    "neighbors": draw_neighbors,
+    "saliency": draw_saliency,
+}

@@ -1,0 +1,43 @@
+"""The outcome for each model in one sentence, in colour."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.figures.html import render
+from app.figures.outcome import tell_outcome
+from app.figures.text import sentence
+from app.panels.lanes import lane_names
+from app.state.jobs import Job, Lane
+
+SIGNS = {"holds": "✓", "fooled": "✕", "wrong": "!", "": "·"}
+
+
+def draw_verdict(job: Job) -> None:
+    """Draw one sentence per model, and before them what kept the attack from its end."""
+    with st.container(key="verdict"):
+        if job.state == "failed":
+            st.error(sentence(job.problem))
+        if job.state == "stopped":
+            st.caption(
+                f"Stopped after {job.steps_done} of {2 * job.request.attack.steps} steps; what is there is shown."
+            )
+        st.html(verdicts(job))
+
+
+def verdicts(job: Job) -> str:
+    """Return both sentences as HTML."""
+    told = [(name, *_told(job, lane)) for name, lane in zip(lane_names(job), job.lanes, strict=True)]
+    return render(
+        "verdicts",
+        verdicts=[
+            {"name": name, "kind": kind, "sign": SIGNS[kind], "sentence": sentence} for name, kind, sentence in told
+        ],
+    )
+
+
+def _told(job: Job, lane: Lane) -> tuple[str, str]:
+    if lane.trace is None:
+        return "", "waiting …" if job.active else "not attacked."
+    outcome = tell_outcome(lane.trace, lane.model.card.classes, job.request.label is not None)
+    return outcome.kind, outcome.sentence

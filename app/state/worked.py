@@ -1,0 +1,63 @@
+"""What was worked out of models and images, kept between reruns and shared between sessions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.state.images import gallery_rows, reference_rows, test_images
+from app.state.models import LoadedModel
+from lsp_core import evaluate
+from lsp_core.attacks import PGD
+from lsp_core.explain.saliency import attribute
+from lsp_core.explain.trace import embed
+
+
+def reference_embedding(of: LoadedModel) -> Tensor:
+    """Return the unit-length embeddings (M,D) of the reference images, where the model lies.
+
+    Raises:
+        DatasetError: if the test images are not there.
+    """
+    return _embedding(of, of.digest, of.card.dataset)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _embedding(_of: LoadedModel, digest: str, dataset: str) -> Tensor:
+    images = test_images(dataset).float(reference_rows(dataset))
+    with _of.lock:
+        return embed(_of.model, _of.put(images))
+
+
+def gallery_outcome(of: LoadedModel, attack: PGD) -> list[bool]:
+    """Return which images of the gallery the model gets right before and after the attack."""
+    return _gallery_outcome(of, of.digest, attack)
+
+
+@st.cache_data(show_spinner="Trying the gallery's images …", max_entries=64, hash_funcs={PGD: repr})
+def _gallery_outcome(_of: LoadedModel, digest: str, attack: PGD) -> list[bool]:
+    data, rows = test_images(_of.card.dataset), torch.tensor(gallery_rows(_of.card.dataset))
+    images, labels = _of.put(data.float(rows)), _of.put(data.labels[rows])
+    with _of.lock:
+        result = evaluate(_of.model, images, labels, replace(attack, early_stop=True))
+    return [bool(value) for value in result.robust_correct]
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def saliency_maps(
+    _of: LoadedModel, _images: Tensor, targets: tuple[int, ...], method: str, key: str
+) -> NDArray[np.float32]:
+    """Return signed saliency maps (N,H,W). ``key`` stands for model and images in the cache.
+
+    Raises:
+        ValueError: if the method is unknown.
+    """
+    with _of.lock:
+        maps = attribute(_of.model, _of.put(_images), _of.put(torch.tensor(targets)), method)
+    found: NDArray[np.float32] = maps.cpu().numpy()
+    return found

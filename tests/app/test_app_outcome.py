@@ -1,0 +1,79 @@
+"""The outcome in one sentence, and what the two models are called."""
+
+import pytest
+from samples import CLASSES, make_card, make_job, make_trace
+
+from app.figures.outcome import percent, tell_outcome
+from app.panels.lanes import lane_names
+
+
+@pytest.mark.parametrize(
+    ("steps", "label", "clean", "labelled", "kind", "sentence"),
+    [
+        (
+            [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1]],
+            0,
+            (0.8, 0.1, 0.1),
+            True,
+            "holds",
+            "still cat after 1 step, 60 % sure.",
+        ),
+        (
+            [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.75, 0.05]],
+            0,
+            (0.8, 0.1, 0.1),
+            True,
+            "fooled",
+            "fooled at step 2, cat became dog, 75 % sure.",
+        ),
+        (
+            [[0.1, 0.1, 0.8], [0.0, 0.0, 1.0]],
+            0,
+            (0.8, 0.1, 0.1),
+            True,
+            "fooled",
+            "fooled by the random start alone, cat became fox, 99 % sure.",
+        ),
+        (
+            [[0.1, 0.8, 0.1]],
+            0,
+            (0.1, 0.9, 0.0),
+            True,
+            "wrong",
+            "wrong before any attack, takes cat for dog, 90 % sure.",
+        ),
+        (
+            [[0.2, 0.7, 0.1], [0.1, 0.3, 0.6]],
+            1,
+            (0.1, 0.9, 0.0),
+            False,
+            "fooled",
+            "fooled at step 1, dog became fox, 60 % sure.",
+        ),
+        ([[0.2, 0.7, 0.1]], 1, (0.1, 0.9, 0.0), False, "holds", "still dog after 0 steps, 70 % sure."),
+    ],
+    ids=["holds", "fooled at a step", "fooled by the start", "wrong", "upload fooled", "upload holds"],
+)
+def test_verdict(steps, label, clean, labelled, kind, sentence):
+    found = tell_outcome(make_trace(steps, label, clean), CLASSES, labelled)
+    assert (found.kind, found.sentence) == (kind, sentence)
+
+
+@pytest.mark.parametrize("probability", [0.994, 0.995, 0.9999999, 1.0])
+def test_no_probability_reads_100_percent(probability):
+    assert percent(probability) == "99 %"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({}, {"lsp": {"term": "vicinity"}}, ("Baseline", "LSP")),
+        ({"lsp": {"term": "vicinity"}}, {}, ("LSP", "Baseline")),
+        ({}, {}, ("a", "b")),
+        ({}, {"lsp": {"term": "vicinity"}, "config": {"eps": 0.1, "epochs": 9}}, ("a", "b")),
+        ({}, {"lsp": {"term": "vicinity"}, "dataset": "other"}, ("a", "b")),
+    ],
+)
+def test_lanes_are_called_baseline_and_lsp_only_where_nothing_else_differs(first, second, expected):
+    cards = (make_card("a", **{"lsp": None, **first}), make_card("b", **{"lsp": None, **second}))
+    assert lane_names(make_job((None, None), cards=cards)) == expected

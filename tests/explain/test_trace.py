@@ -1,0 +1,61 @@
+"""One image under one attack, step by step."""
+
+import pytest
+import torch
+from conftest import LinearPair, TinyNet
+
+from lsp_core.attacks import PGD
+from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
+from lsp_core.neighborhoods import Neighbors
+
+
+def make_trace(steps, label=0, clean=(0.8, 0.1, 0.1), size=4):
+    """A trace whose probabilities are written by hand, one row per step."""
+    images = torch.linspace(0, 1, len(steps) * size * size).view(len(steps), 1, size, size)
+    return Trace(torch.zeros(1, size, size), label, torch.tensor(clean), images, torch.tensor(steps))
+
+
+def test_fooled_at_is_the_first_and_final_the_last_fooling_step():
+    trace = make_trace([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
+    assert trace.predicted == [0, 1, 0, 2, 0]
+    assert (trace.fooled_at, trace.final) == (1, 3)
+    assert torch.equal(trace.adversarial, trace.images[3])
+
+
+def test_a_trace_that_holds_ends_at_its_last_step():
+    trace = make_trace([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1]])
+    assert (trace.fooled_at, trace.final) == (None, 1)
+
+
+def test_trace_attack_keeps_the_start_and_every_step():
+    model, image = TinyNet().eval(), torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(3))
+    seen = []
+    trace = trace_attack(model, image, None, PGD(0.2, steps=5, early_stop=False), on_step=seen.append)
+    assert [len(so.images) for so in seen] == [1, 2, 3, 4, 5, 6]
+    assert trace.label == int(model(image[None]).argmax())  # nobody knows the class: the model's own word counts
+    assert (trace.images - image).abs().max() <= 0.2 + 1e-6
+    for row, shown in zip(trace.images, trace.probabilities, strict=True):
+        assert torch.allclose(model(row[None]).softmax(1)[0], shown, atol=1e-6)
+
+
+def test_kept_neighbours_are_those_near_before_and_after():
+    before = Neighbors(torch.zeros(1, 3), torch.tensor([[4, 1, 7]]))
+    after = Neighbors(torch.zeros(1, 3), torch.tensor([[7, 2, 4]]))
+    assert Neighborhood(before, after, 0.1).kept == {4, 7}
+
+
+def test_neighbourhoods_are_those_of_unit_length_embeddings():
+    model = LinearPair(torch.tensor([1.0, -1.0]).view(1, 1, 2))
+    trace = Trace(
+        torch.tensor([[[1.0, 0.0]]]),
+        1,
+        torch.tensor([0.3, 0.7]),
+        torch.tensor([[[[0.0, 1.0]]]]),
+        torch.tensor([[0.7, 0.3]]),
+    )
+    reference = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    found = compare_neighborhoods(model, trace, reference, 2)
+    assert found.before.indices.tolist() == [[0, 2]]
+    assert found.after.indices.tolist() == [[1, 2]]
+    assert found.kept == {2}
+    assert found.moved == pytest.approx(2**0.5)

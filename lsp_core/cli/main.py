@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import torch
 import typer
 
 from lsp_core.cli.attack import attack
@@ -34,6 +35,9 @@ def main() -> None:
         app()
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {sentence(error)}", err=True)
+        sys.exit(2)
+    except (MemoryError, torch.OutOfMemoryError):
+        typer.echo("Error: there is too little memory for this: give a smaller --batch-size or --n.", err=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:

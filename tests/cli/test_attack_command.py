@@ -61,22 +61,21 @@ def test_at_eps_0_nothing_moves_and_nothing_is_fooled(run):
 
 def test_the_same_command_gives_the_same_images(run):
     for folder in ("one", "two"):
-        assert run("attack", CHECKPOINT, "--n", 4, "--attack", "pgd+square", "--eps", "0.05", "--out", folder)[0] == 0
+        assert run("attack", CHECKPOINT, "--n", 4, "--attack", "pgd+square", "--queries", 60, "--out", folder)[0] == 0
     first, second = (load_file(f"{folder}/{NAME}.attack.safetensors") for folder in ("one", "two"))
     assert first["adversarial"].equal(second["adversarial"])
 
 
-@pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped-lsp-lab", "a/b", "..", ""])
+@pytest.mark.parametrize("name", ["../escaped", "{here}/elsewhere/escaped", "a/b", "..", ""])
 def test_a_hostile_card_writes_nothing_outside_the_folder(run, tmp_path, name):
     model, card = lsp_core.load_checkpoint(CHECKPOINT)
-    lsp_core.save_checkpoint(tmp_path / "mine.safetensors", model, dataclasses.replace(card, name=name))
+    lsp_core.save_checkpoint(tmp_path / "mine.safetensors", model, dataclasses.replace(card, name=name.format(here=tmp_path)))
     before = {path for path in tmp_path.rglob("*")}
     status, _, err = run("attack", "mine.safetensors", "--n", 2, "--attack", "fgsm", "--out", "deep/found")
     assert status == 0, err
     new = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path not in before}
     files = {f"deep/found/mine.attack.{kind}" for kind in ("png", "safetensors")}
     assert new == {"deep", "deep/found", *files}
-    assert not Path("/tmp/escaped-lsp-lab.attack.png").exists()
 
 
 def test_another_kind_of_file_is_not_lost_to_the_result(run, tmp_path):

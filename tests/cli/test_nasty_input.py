@@ -297,3 +297,12 @@ def fault(status, err):
     lines = [line for line in re.split(r"[\r\n]+", err) if line.strip()]
     sound = re.fullmatch(r"Error: \S+( \S+){2,}\.", lines[-1])
     return "" if sound and sum(line.startswith("Error: ") for line in lines) == 1 else f"no sentence: {err}"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")])
+def test_too_little_memory_is_a_sentence(refused, monkeypatch, error):
+    def exhaust(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr("lsp_core.cli.info.read_card", exhaust)
+    assert "give a smaller --batch-size or --n" in refused("info", SHIPPED / GOOD)

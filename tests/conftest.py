@@ -13,6 +13,7 @@ from torch import nn
 
 import lsp_core
 from lsp_core.cli import main as cli
+from lsp_core.cli.options import console
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
@@ -196,6 +197,7 @@ def _no_surroundings(monkeypatch, tmp_path):
 def run(monkeypatch, capsys, tmp_path):
     """Run the command line in this process: its exit status, standard output and standard error."""
     monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(console, "width", 250)  # which it may have read from the environment before
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):

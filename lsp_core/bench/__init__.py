@@ -9,12 +9,12 @@ from lsp_core.bench.attacks import ensemble, passes, pgd
 from lsp_core.bench.metrics import neighbor_metrics
 from lsp_core.bench.pair import Extent, ModelPair, open_pair
 from lsp_core.bench.rivals import need
-from lsp_core.bench.timing import Comparison, Timing, race
+from lsp_core.bench.timing import Measurement, Timing, race
 from lsp_core.bench.training import training_steps
 from lsp_core.data import DatasetError
 from lsp_core.types import pick
 
-Part = Callable[[ModelPair, Extent], Iterator[Comparison]]
+Part = Callable[[ModelPair, Extent], Iterator[Measurement]]
 PARTS: dict[str, Part] = {
     "pgd": pgd,
     "ensemble": ensemble,
@@ -45,14 +45,14 @@ def open_pairs(
 
 
 def measure(
-    parts: Iterable[str], pairs: list[ModelPair], extent: Extent, on_row: Callable[[Comparison], None] | None = None
-) -> list[Comparison]:
+    parts: Iterable[str], pairs: list[ModelPair], extent: Extent, on_row: Callable[[Measurement], None] | None = None
+) -> list[Measurement]:
     """Return the rows of the parts, each on every pair; ``on_row`` sees each as it is done.
 
     Raises:
         ValueError: if a part is unknown, or a library is missing that it measures against.
     """
-    rows: list[Comparison] = []
+    rows: list[Measurement] = []
     chosen = {name: pick("part", name, PARTS) for name in parts}
     for name in chosen.keys() & NEEDS.keys():
         need(NEEDS[name])
@@ -65,4 +65,15 @@ def measure(
     return rows
 
 
-__all__ = ["DATASETS", "PARTS", "QUICK", "Comparison", "Extent", "ModelPair", "Timing", "measure", "open_pairs", "race"]
+__all__ = [
+    "DATASETS",
+    "PARTS",
+    "QUICK",
+    "Extent",
+    "Measurement",
+    "ModelPair",
+    "Timing",
+    "measure",
+    "open_pairs",
+    "race",
+]

@@ -13,7 +13,7 @@ from lsp_core.attacks import ATTACKS, PGD
 from lsp_core.attacks.describe import label
 from lsp_core.bench.pair import Extent, ModelPair
 from lsp_core.bench.rivals import foolbox_fooled, input_gradient, plain_fooled
-from lsp_core.bench.timing import Arm, Comparison, race
+from lsp_core.bench.timing import Arm, Measurement, race
 from lsp_core.radius import show_eps
 from lsp_core.types import Attack, Record
 
@@ -29,7 +29,7 @@ DUELS = (
 PASS_BATCHES = (16, 128)
 
 
-def pgd(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
+def pgd(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare PGD-20 with foolbox's and with a plain loop: the same steps, and a verdict at the end of each.
 
     Once with all in float32, and once with the way looked for in bfloat16, which decides nothing.
@@ -52,7 +52,7 @@ def pgd(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
             for name, rival, title in DUELS:
                 finding, figures = compare(verdicts[name], verdicts[rival])
                 way = " by way of bfloat16" if name == "half" else ""
-                yield Comparison(
+                yield Measurement(
                     "pgd",
                     f"PGD-{STEPS}{way}, {pair.dataset} {which}, eps {show_eps(eps)}, {len(images)} images",
                     title,
@@ -65,7 +65,7 @@ def pgd(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
                 )
 
 
-def ensemble(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
+def ensemble(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare our fast ensemble with AutoAttack standard, on the robust model."""
     model, eps = pair.models["robust"], pair.eps["robust"]
     images, labels = pair.right("robust", extent.referee_images, extent.seed)
@@ -84,10 +84,10 @@ def ensemble(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
     names = {arm: ATTACKS[name].short(label(attacks[arm])) for arm, name in ENSEMBLES.items()}
     what = f"{names['ours']}, {pair.dataset} robust, eps {show_eps(eps)}, {len(images)} images"
     times = (timings["ours"], timings["theirs"])
-    yield Comparison("ensemble", what, names["theirs"], *times, finding, figures, ENSEMBLE_LIMIT, enough)
+    yield Measurement("ensemble", what, names["theirs"], *times, finding, figures, ENSEMBLE_LIMIT, enough)
 
 
-def passes(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
+def passes(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare a step of PGD with the bare forward and backward pass that it cannot do without."""
     model, eps = pair.models["robust"], pair.eps["robust"]
     attack = PGD(eps, steps=STEPS, random_start=False, early_stop=False)
@@ -101,7 +101,7 @@ def passes(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
         arms: dict[str, Arm] = {"ours": functools.partial(attack, model, images, labels), "theirs": bare}
         timings = race(arms, extent.runs, device=extent.device)
         what = f"{STEPS} PGD steps, {pair.dataset} robust, batch of {len(images)}"
-        yield Comparison("passes", what, f"{STEPS} bare passes", timings["ours"], timings["theirs"])
+        yield Measurement("passes", what, f"{STEPS} bare passes", timings["ours"], timings["theirs"])
 
 
 def fooled_by(attack: Attack, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import torch
 
 from lsp_core.bench.pair import Extent, ModelPair
-from lsp_core.bench.timing import Comparison, race
+from lsp_core.bench.timing import Measurement, race
 from lsp_core.neighborhoods import knn, trustworthiness
 
 K = 10
 
 
-def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
+def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare the k nearest neighbours of images, and the trustworthiness of the plain model's embedding of them."""
     from sklearn.manifold import trustworthiness as their_trustworthiness
     from sklearn.neighbors import NearestNeighbors
@@ -35,7 +35,7 @@ def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
     timings = race(arms, extent.runs, device=extent.device)
     finding = f"distances differ by at most {gap:.0e}"
     times = (timings["ours"], timings["theirs"])
-    yield Comparison("metrics", f"{K} nearest, {title}", "NearestNeighbors", *times, finding, {"difference": gap})
+    yield Measurement("metrics", f"{K} nearest, {title}", "NearestNeighbors", *times, finding, {"difference": gap})
 
     figures = {
         "ours": lambda: trustworthiness(points, embedding, K),
@@ -45,4 +45,4 @@ def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
     timings = race(figures, extent.runs, device=extent.device)
     finding = f"figures differ by {gap:.0e}"
     times = (timings["ours"], timings["theirs"])
-    yield Comparison("metrics", f"trustworthiness, {title}", "manifold", *times, finding, {"difference": gap})
+    yield Measurement("metrics", f"trustworthiness, {title}", "manifold", *times, finding, {"difference": gap})

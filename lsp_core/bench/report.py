@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from lsp_core.bench.pair import Extent
-from lsp_core.bench.timing import Comparison, Timing
+from lsp_core.bench.timing import Measurement, Timing
 from lsp_core.store import provenance
 from lsp_core.types import Record
 
@@ -34,7 +34,7 @@ def machine(device: str) -> Record:
     return {**about, "load_before": load, "versions": {**about["versions"], **_rivals()}}
 
 
-def to_record(rows: Iterable[Comparison], about: Record, extent: Extent, absent: list[str]) -> Record:
+def to_record(rows: Iterable[Measurement], about: Record, extent: Extent, absent: list[str]) -> Record:
     """Return the bench for JSON."""
     entries = [row.to_record() for row in rows]
     return {
@@ -46,7 +46,7 @@ def to_record(rows: Iterable[Comparison], about: Record, extent: Extent, absent:
     }
 
 
-def to_markdown(rows: list[Comparison], about: Record, extent: Extent, absent: list[str]) -> str:
+def to_markdown(rows: list[Measurement], about: Record, extent: Extent, absent: list[str]) -> str:
     """Write the bench as a page."""
     used = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     lines = [
@@ -69,7 +69,7 @@ def to_markdown(rows: list[Comparison], about: Record, extent: Extent, absent: l
     return "\n".join(lines) + "\n"
 
 
-def cells(row: Comparison) -> list[str]:
+def cells(row: Measurement) -> list[str]:
     """Write a row as the columns of ``HEADINGS``."""
     low, high = row.ratio_range
     goal = "" if row.limit is None else f"{'met' if row.met else 'not met'} (at most {row.limit:g})"

@@ -28,7 +28,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Measurement:
     """Ours against somebody else's, and what each found.
 
     Attributes:

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from lsp_core.bench.pair import Extent, ModelPair
-from lsp_core.bench.timing import Arm, Comparison, race
+from lsp_core.bench.timing import Arm, Measurement, race
 from lsp_core.training import Trainer
 from lsp_core.training.recipes import recipe
 
@@ -18,7 +18,7 @@ REPEAT = {"standard": 10, "pgd-at": 3}  # steps in one run
 LIMIT = {"standard": 1.6, "pgd-at": 1.1}  # of the time without LSP; crafting is most of a step, and LSP adds none
 
 
-def training_steps(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
+def training_steps(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Time the training loop's own step, with the recipe's settings, for both objectives."""
     for objective, repeat in REPEAT.items():
         twins = {name: _trainer(pair, objective, name == "lsp", extent.device) for name in ("lsp", "base")}
@@ -29,8 +29,8 @@ def training_steps(pair: ModelPair, extent: Extent) -> Iterator[Comparison]:
         assert lsp is not None
         title = f"step of {pair.dataset} {objective}, batch of {config.batch_size}, {config.precision}"
         what, limit = f"{title}, with LSP on {lsp.share:.0%} of the images", LIMIT[objective]
-        yield Comparison("training", what, "the same without LSP", timings["lsp"], timings["base"], limit=limit)
-        yield Comparison(
+        yield Measurement("training", what, "the same without LSP", timings["lsp"], timings["base"], limit=limit)
+        yield Measurement(
             "training", f"{title}, without LSP", "bare forward and backward", timings["base"], timings["bare"]
         )
 

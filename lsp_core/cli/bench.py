@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from tqdm import tqdm
 
-from lsp_core.bench import DATASETS, PARTS, QUICK, Comparison, Extent, measure, open_pairs
+from lsp_core.bench import DATASETS, PARTS, QUICK, Extent, Measurement, measure, open_pairs
 from lsp_core.bench.report import HEADINGS, cells, machine, to_markdown, to_record
 from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, console, names
 from lsp_core.device import pick_device
@@ -47,10 +47,10 @@ def bench(
         pick("data set of the bench", name, dict.fromkeys(DATASETS))
     about = machine(place)  # before the work, for the load
     pairs, absent = open_pairs(wanted[:1] if quick else wanted, checkpoints, data_root, place)
-    rows: list[Comparison] = []
+    rows: list[Measurement] = []
     with tqdm(unit="row", leave=False) as bar:
 
-        def keep(row: Comparison) -> None:
+        def keep(row: Measurement) -> None:
             rows.append(row)
             bar.set_postfix_str(row.what, refresh=False)
             bar.update()

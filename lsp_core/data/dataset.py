@@ -49,6 +49,7 @@ class ImageDataset:
     def float(self, rows: slice | Tensor = slice(None)) -> Tensor:
         """Return images as float32 in [0,1].
 
+        >>> from lsp_core import load_dataset
         >>> load_dataset("digits").float(slice(0, 2)).shape
         torch.Size([2, 1, 8, 8])
         """

@@ -17,7 +17,7 @@ from lsp_core import bench
 from lsp_core.attacks import ATTACKS, PGD
 from lsp_core.bench import attacks, rivals, timing, training
 from lsp_core.bench.report import to_markdown
-from lsp_core.bench.timing import Comparison, Timing, race
+from lsp_core.bench.timing import Measurement, Timing, race
 from lsp_core.training import recipes
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
@@ -77,7 +77,7 @@ def test_race_refuses_what_times_nothing(bad):
 
 
 def test_row_by_hand():
-    row = Comparison(
+    row = Measurement(
         "pgd", "a", "b", timed(1.0, 2.0, 9.0, cpu=(1, 1, 1)), timed(4.0, 4.0, 6.0, cpu=(5, 4, 3)), limit=0.5
     )
     assert row.ratio == 2 / 4
@@ -92,7 +92,7 @@ def test_row_by_hand():
     ("limit", "agrees", "met"), [(None, False, None), (0.5, True, True), (0.49, True, False), (0.5, False, False)]
 )
 def test_a_goal_wants_speed_and_the_same_finding(limit, agrees, met):
-    assert Comparison("pgd", "a", "b", timed(1.0), timed(2.0), limit=limit, agrees=agrees).met is met
+    assert Measurement("pgd", "a", "b", timed(1.0), timed(2.0), limit=limit, agrees=agrees).met is met
 
 
 # --- What is compared ---

@@ -11,6 +11,7 @@ from conftest import TinyNet, make_entry, random_batch
 from lsp_core.attacks import FGSM, PGD, Noise
 from lsp_core.evaluation import evaluate
 from lsp_core.evaluation.entry import Entry, identity, pack
+from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import SchemaError, build
 
 
@@ -28,7 +29,8 @@ def test_an_evaluation_becomes_an_entry_and_comes_back(attack, n):
     record = json.loads(json.dumps(entry.to_record()))
     assert build(Entry, record) == entry
     assert "machine" not in record
-    assert build(Entry, {**record, "machine": {"cores": 2}}).machine == {"cores": 2}
+    here = Machine.of("cpu")
+    assert build(Entry, {**record, "machine": here.to_record()}).machine == here
 
 
 def test_the_bits_cannot_be_changed():

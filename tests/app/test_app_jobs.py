@@ -18,7 +18,7 @@ from app.state.models import LoadedModel
 from app.state.worked import gallery_outcome, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
-from lsp_core.data.registry import DATASETS
+from lsp_core.data.registry import DATASETS, NamedDataset
 from lsp_core.types import Classifier
 
 PATIENCE = 20.0
@@ -45,7 +45,7 @@ class Throttled(Classifier):
 def _toy_data(monkeypatch):
     """Reference images without a file, and caches as on the first day."""
     st.cache_resource.clear()
-    monkeypatch.setitem(DATASETS, "toy", lambda root, split, download: toy_dataset(split))
+    monkeypatch.setitem(DATASETS, "toy", NamedDataset(lambda root, split, download: toy_dataset(split)))
     yield
     st.cache_resource.clear()
 
@@ -162,7 +162,7 @@ def test_without_the_data_set_there_are_no_neighbours_but_an_attack(pool, monkey
     def absent(root, split, download):
         raise DatasetError("toy is not there.")
 
-    monkeypatch.setitem(DATASETS, "toy", absent)
+    monkeypatch.setitem(DATASETS, "toy", NamedDataset(absent))
     job = submit(make_request(Throttled(), Throttled()), pool)
     until(lambda: not job.active, "the end")
     assert job.state == "done"

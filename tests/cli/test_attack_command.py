@@ -69,7 +69,9 @@ def test_the_same_command_gives_the_same_images(run):
 @pytest.mark.parametrize("name", ["../escaped", "{here}/elsewhere/escaped", "a/b", "..", ""])
 def test_a_hostile_card_writes_nothing_outside_the_folder(run, tmp_path, name):
     model, card = lsp_core.load_checkpoint(CHECKPOINT)
-    lsp_core.save_checkpoint(tmp_path / "mine.safetensors", model, dataclasses.replace(card, name=name.format(here=tmp_path)))
+    lsp_core.save_checkpoint(
+        tmp_path / "mine.safetensors", model, dataclasses.replace(card, name=name.format(here=tmp_path))
+    )
     before = {path for path in tmp_path.rglob("*")}
     status, _, err = run("attack", "mine.safetensors", "--n", 2, "--attack", "fgsm", "--out", "deep/found")
     assert status == 0, err

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,17 +36,33 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int, stop:
     there is one worker, so that a result does not depend on their number.
 
     Args:
-        work: must be fit to run in several threads at once.
-        stop: called when an item fails or the caller loses interest; it should make the others end early. Their
-            errors are then dropped, the first is raised.
+        items: what to work on.
+        workers: threads.
+        work: must be fit to run in several threads at once. What it raises first is raised here, after the last of
+            the items that are finished.
+        stop: called when an item fails or the caller loses interest; it should make the others end early.
     """
-    threads = torch.get_num_threads()
+    threads, failed = torch.get_num_threads(), list[BaseException]()
+
+    def guarded(item: T) -> R:
+        if failed:
+            raise failed[0]
+        try:
+            return work(item)
+        except BaseException as error:
+            failed.append(error)  # those that ``stop`` ends come later
+            stop()
+            raise
+
     # torch.set_num_threads is for the thread that calls it, and for those begun later: so it is taken back below.
     with ThreadPoolExecutor(min(workers, max(1, len(items))), "worker", torch.set_num_threads, (1,)) as pool:
-        futures = [pool.submit(work, item) for item in items]
+        futures = [pool.submit(guarded, item) for item in items]
         try:
             for future in futures:
-                yield future.result()
+                if future.exception() is None:
+                    yield future.result()
+            if failed:
+                raise failed[0]
         finally:
             if not all(future.done() for future in futures):
                 stop()
@@ -53,3 +70,16 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int, stop:
                     future.cancel()
             pool.shutdown()
             torch.set_num_threads(threads)
+
+
+def portions(rows: Tensor, most: int, workers: int, fewest: int) -> list[Tensor]:
+    """Split rows (N,) into batches of at most ``most``, alike in size and, if each gets ``fewest``, enough for all.
+
+    >>> [len(part) for part in portions(torch.arange(10), 4, workers=2, fewest=2)]
+    [3, 3, 2, 2]
+    """
+    if len(rows) == 0:
+        return []
+    needed = -(-len(rows) // most)
+    shared = -(-needed // workers) * workers
+    return list(rows.tensor_split(max(needed, min(shared, -(-len(rows) // fewest)))))

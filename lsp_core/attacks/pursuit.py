@@ -34,6 +34,7 @@ class Pursuit:
     Attributes:
         result: (N,C,H,W) the images to return; an example that is closed is never written again.
         rows: the numbers of the open examples, in order.
+        open: what is wanted of them.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Pursuit:
         on_step: OnStep | None = None,
         precision: Precision = "float32",
     ):
-        self.model, self.images, self.goal, self.on_step = model, images.detach(), goal, on_step
+        self.model, self.images, self.on_step = model, images.detach(), on_step
         self.result = self.images.clone()
         self.rows = torch.arange(len(images), device=images.device)
+        self.goal = goal
         self._look = getattr(model, "scout", model)
         self._half = pick_precision(precision, images.device) == "bfloat16"
         self._sure = self._look is model and not self._half
@@ -63,14 +65,8 @@ class Pursuit:
 
     @goal.setter
     def goal(self, goal: Goal) -> None:
-        self._goal, self._open = goal, None
-
-    @property
-    def open(self) -> Goal:
-        """What is wanted of the open examples."""
-        if self._open is None:
-            self._open = self._goal if len(self.rows) == len(self.images) else self._goal.at(self.rows)
-        return self._open
+        self._goal = goal
+        self.open = goal if len(self.rows) == len(self.images) else goal.at(self.rows)
 
     def view(self, current: Tensor, *, gradient: bool = True) -> View:
         """Show the open examples' images to the model; parameter gradients are left alone."""
@@ -144,7 +140,7 @@ class Pursuit:
         self.result[rows] = images[done]
         if self._logits is not None and logits is not None:
             self._logits[rows] = logits[done]
-        self.rows, self._open = self.rows[stay], None
+        self.rows, self.open = self.rows[stay], self.open.at(stay)
         return stay
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lsp_core.models.folding import folded
+
+WORTH = 5000  # passes of an image: for fewer the scout costs more than it saves
+
 
 class Scouted(nn.Module):
     """A model and its ``scout``, which answers nearly alike and costs less.
@@ -26,3 +30,15 @@ class Scouted(nn.Module):
         """Return the scout's logits (N,K)."""
         logits: Tensor = self._scout(images)
         return logits
+
+
+def scouted(model: nn.Module, images: Tensor, passes: int) -> nn.Module:
+    """Return the model with a scout, or the model itself if none is to be had or ``passes`` are too few for one.
+
+    Args:
+        model: in evaluation mode.
+        images: (N,C,H,W) some on which the two must agree.
+        passes: that are to come, of one image each.
+    """
+    scout = folded(model, images) if passes >= WORTH else None
+    return model if scout is None else Scouted(model, scout)

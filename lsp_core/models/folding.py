@@ -12,9 +12,10 @@ def folded(model: nn.Module, images: Tensor) -> nn.Module | None:
     """Return a copy of a model in evaluation mode without its batch norms, or None if that cannot be had.
 
     In evaluation mode a batch norm is a factor and a summand for each channel, which the convolution before it can
-    take on (Jacob et al. 2018, section 3.2). The copy rounds differently, so it may look for a way, but decides nothing.
+    take on (Jacob et al. 2018, section 3.2). The copy rounds differently: it may look for a way, but decides nothing.
 
     Args:
+        model: whatever it is.
         images: (N,C,H,W) on which it must answer as the model does; a model that torch.fx cannot follow, or that
             answers differently each time, has no stand-in.
     """

@@ -58,7 +58,7 @@ class Ensemble:
     @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost."""
-        return sum(passes(attack) + 1 for attack in self.attacks)  # one to see who is left
+        return 1 + sum(passes(attack) + 1 for attack in self.attacks)  # one to see who is left
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, *, on_step: OnStep | None = None) -> Tensor:
         """Return adversarial images (N,C,H,W) for ``images`` in [0,1] and ``labels`` (N,).
@@ -74,11 +74,7 @@ class Ensemble:
         with torch.no_grad():
             logits = model(result)
         check_logits(logits, labels)
-        standing, before, share = (
-            logits.argmax(1) == labels,
-            margin(logits, labels),
-            torch.zeros(len(labels)).to(logits),
-        )
+        before, share, standing = margin(logits, labels), torch.zeros_like(logits[:, 0]), torch.ones_like(labels) > 0
         for place, attack in enumerate(self.attacks):
             rows = (standing & (share >= self.least(place))).nonzero().squeeze(1)
             if len(rows) == 0:

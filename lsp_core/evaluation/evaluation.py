@@ -167,7 +167,7 @@ def evaluate(
     subject, meter = scouted(model, images[:FEWEST], len(images) * passes(whole)), Meter(on_progress)
     size = images_at_once(subject, images, batch_size)
 
-    def work(part: Attack, rows: Tensor) -> tuple[Tensor, _Verdict, PassCounter]:
+    def work(part: Attack, rows: Tensor) -> _Outcome:
         counter = meter.open(subject)
         adversarial = part(counter, images[rows], labels[rows])
         _check_budget(part, images[rows], adversarial)
@@ -177,9 +177,7 @@ def evaluate(
         rows, do = sitting.waiting(place, reach(whole, place)), functools.partial(work, part)
         meter.done, meter.left = sitting.passes, sitting.left(parts)
         if images.is_cuda or alone(part):
-            results: Iterable[tuple[Tensor, _Verdict, PassCounter]] = map(
-                do, rows.split(batch_size) if len(rows) else ()
-            )
+            results: Iterable[_Outcome] = map(do, rows.split(batch_size) if len(rows) else ())
         else:
             results = side_by_side(do, portions(rows, size, crew, FEWEST), crew, meter.stop)
         for some, after, counter in results:
@@ -197,6 +195,9 @@ class _Verdict(NamedTuple):
 
     right: Tensor
     margin: Tensor
+
+
+_Outcome = tuple[Tensor, _Verdict, PassCounter]  # the rows of a batch, what became of them, and what it cost
 
 
 def _verdict(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> _Verdict:

@@ -47,7 +47,8 @@ def _shares(counts: NDArray[np.int64], total: int, generator: np.random.RandomSt
         lucky = generator.choice(alike, size=min(len(alike), left), replace=False)
         shares[lucky] += 1
         left -= len(lucky)
-    return shares.astype(np.int64)
+    whole: NDArray[np.int64] = shares.astype(np.int64)
+    return whole
 
 
 def spread(labels: Tensor, count: int) -> Tensor:

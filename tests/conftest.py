@@ -13,7 +13,7 @@ from torch import nn
 
 import lsp_core
 from lsp_core.cli import main as cli
-from lsp_core.cli.options import console
+from lsp_core.cli.console import console
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     DataRoot,
     Device,
@@ -19,7 +20,6 @@ from lsp_core.cli.options import (
     Seed,
     check_folder,
     check_json,
-    console,
     names,
 )
 from lsp_core.data import DATASETS, load_dataset

@@ -1,6 +1,7 @@
 """The command line: what a person types, what comes back, and one sentence with status 2 on bad input."""
 
 import functools
+import importlib
 import itertools
 import json
 import os
@@ -16,10 +17,46 @@ import torch
 from PIL import Image
 
 import lsp_core
+from lsp_core.cli.main import COMMANDS
 from lsp_core.cli.options import pick_device
 from lsp_core.radius import parse_eps, show_eps
 
 SHORT = ("--epochs", 1, "--n", 400, "--batch-size", 64)
+
+# --- What there is ---
+
+
+def test_help_says_of_each_command_what_the_command_says_of_itself(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    shown = [" ".join(line.strip("│ ").split()) for line in out.splitlines()]
+    for name in COMMANDS:
+        command = getattr(importlib.import_module(f"lsp_core.cli.{name}"), name)
+        assert f"{name} {' '.join(command.__doc__.split())}" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_of_its_own(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"lsp_core {name} [OPTIONS]" in out
+    assert "--json" in out
+
+
+def test_an_unknown_command_is_refused(run):
+    status, out, err = run("evalute", "--n", 3)
+    assert (status, out) == (2, "")
+    assert "No such command 'evalute'. Did you mean 'evaluate'?" in err
+
+
+def test_a_fault_of_the_program_is_not_taken_for_too_little_memory(run, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("lsp_core.cli.info.read_card", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("info", "some.safetensors")
+
 
 # --- train ---
 

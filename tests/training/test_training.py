@@ -766,7 +766,7 @@ def test_a_record_without_a_model_raises():
     [
         ({"model": "vgg"}, "unknown model 'vgg': choose one of cnn"),
         ({"objective": "magic"}, "unknown objective 'magic': choose one of standard"),
-        ({"precision": "float16"}, "precision of TrainConfig is 'float16', but it must be one of float32, bfloat16"),
+        ({"precision": "float16"}, "precision of TrainConfig is 'float16', but it must be one of auto, float32, bfloat16"),
         ({"precision": [1]}, r"precision of TrainConfig is \[1\]"),
         ({"model": ["cnn"]}, r"model of TrainConfig is \['cnn'\], but it must be text"),
         ({"epochs": "ten"}, "epochs of TrainConfig is 'ten', but it must be a whole number"),

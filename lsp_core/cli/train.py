@@ -71,13 +71,13 @@ def train(
     config = recipe(data, dataset, objective, structure, **given, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
     if resume and (done := trainer.resume()):
-        console.print(f"{config.name}: {done} of {config.epochs} epochs are done")
+        console.print(f"{config.name}: {done} of {config.epochs} epochs are done, in {trainer.config.precision}")
     _run(trainer)
     best = max(trainer.history, key=lambda log: log.score)
     console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
     if json_path:
         history = [dataclasses.asdict(log) for log in trainer.history]
-        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
+        result = {"checkpoint": str(trainer.path()), "config": trainer.config.to_record(), "history": history}
         write_json(json_path, result)
 
 

@@ -1,6 +1,7 @@
 """A precision left to the machine: it is written down, and a training goes on in the one that it was begun in."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from lsp_core.store.checkpoint import CheckpointError, read_card
 from lsp_core.training import TrainConfig, Trainer
 from lsp_core.training.recipes import RECIPES, recipe
 
+SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints").glob("*.safetensors"))
 CONFIG = TrainConfig("toy", "cnn", epochs=2, batch_size=12, held_out=12, eps=0.05, precision="auto")
 HAS, LACKS = (True, False), (False, False)
 NAMES = {HAS: "bfloat16", LACKS: "float32"}
@@ -125,3 +127,15 @@ def test_no_recipe_asks_a_machine_for_what_it_has_not(processor, dataset, object
     for kind, name in NAMES.items():
         processor(*kind)
         assert config.on("cpu").precision == name
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_recipes_are_still_those_of_the_shipped_checkpoints(path):
+    card = read_card(path)
+    begun = TrainConfig.from_record(
+        {key: card.config[key] for key in card.config if key in TrainConfig.__annotations__}
+    )
+    data = toy_dataset(count=600, channels=card.image_shape[0])
+    asked = recipe(data, card.dataset, card.objective, None if card.lsp is None else {}, seed=card.seed)
+    assert asked.as_begun(begun) == begun
+    assert begun.precision in ("float32", "bfloat16")

@@ -1,5 +1,6 @@
 """The command line: what a person types, what comes back, and one sentence with status 2 on bad input."""
 
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -20,6 +21,7 @@ import lsp_core
 from lsp_core.cli.main import COMMANDS
 from lsp_core.cli.options import pick_device
 from lsp_core.radius import parse_eps, show_eps
+from lsp_core.training.recipes import RECIPES
 
 SHORT = ("--epochs", 1, "--n", 400, "--batch-size", 64)
 
@@ -84,7 +86,11 @@ def test_train_makes_a_twin_with_lsp(run, tmp_path):
     assert card.config["eps"] == 16 / 255
 
 
-def test_train_resumes(run, tmp_path, monkeypatch):
+LONGER = ("train", "digits", "--epochs", 2, "--n", 400, "--out")
+
+
+def cut_off(run, folder, monkeypatch):
+    """Train for one epoch of two."""
     from lsp_core.training.resume import RunState
 
     save = RunState.save
@@ -95,14 +101,36 @@ def test_train_resumes(run, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(RunState, "save", cut)
-        status, _, err = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path)
+        status, _, err = run(*LONGER, folder)
     assert status == 130
     assert "goes on with --resume" in err
     assert "Traceback" not in err
-    status, out, _ = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path, "--resume")
+
+
+def test_train_resumes(run, tmp_path, monkeypatch):
+    cut_off(run, tmp_path, monkeypatch)
+    status, out, _ = run(*LONGER, tmp_path, "--resume")
     assert status == 0
-    assert "digits-cnn-standard: 1 of 2 epochs are done" in out
+    assert "digits-cnn-standard: 1 of 2 epochs are done, in float32" in out
+    assert "as it was begun" not in out
     assert lsp_core.load_checkpoint(tmp_path / "digits-cnn-standard.last.safetensors")[1].epoch == 2
+
+
+def test_train_says_where_another_precision_would_be_faster(run, tmp_path, monkeypatch, processor):
+    digits = RECIPES["digits"]
+    auto = dataclasses.replace(digits, common={**digits.common, "precision": "auto"})
+    monkeypatch.setitem(RECIPES, "digits", auto)
+    processor(True, False)
+    cut_off(run, tmp_path, monkeypatch)
+    processor(False, False)
+    status, out, _ = run(*LONGER, tmp_path, "--resume", "--json", tmp_path / "train.json")
+    assert status == 0
+    said = " ".join(out.split())
+    assert "1 of 2 epochs are done, in bfloat16 It goes on as it was begun; this machine is faster in float32" in said
+    assert json.loads((tmp_path / "train.json").read_text())["config"]["precision"] == "bfloat16"
+    status, out, _ = run(*LONGER, tmp_path, "--resume")
+    assert "2 of 2 epochs are done, in bfloat16" in out
+    assert "as it was begun" not in out
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,15 @@ class Pursuit:
             fooled = fooled.masked_scatter(fooled, sure)
         return View(logits, value.detach(), slope, fooled)
 
+    def slopes(self, classes: list[Tensor]) -> list[Tensor]:
+        """Return the gradients (n,C,H,W) of the logits of some classes (n,) each, at the open examples' images."""
+        asked = self.images[self.rows].requires_grad_()
+        with torch.enable_grad():
+            with self._precision():
+                logits = self._look(asked)
+            picked = [logits.gather(1, labels[:, None]).sum() for labels in classes]
+            return [torch.autograd.grad(one, asked, retain_graph=True)[0].nan_to_num(0.0) for one in picked]
+
     def _precision(self) -> AbstractContextManager[object]:
         # What the caller has set, as mixed-precision training does, stays as it is.
         return torch.autocast(self.images.device.type, torch.bfloat16) if self._half else nullcontext()

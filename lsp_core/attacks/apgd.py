@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +15,7 @@ from lsp_core.attacks.pursuit import Pursuit, View
 from lsp_core.types import Norm, OnStep, Precision
 
 INERTIA, ENOUGH_RISES = 0.75, 0.75  # the paper's alpha and rho
+ABREAST = 64  # images at once that a pass is well filled with
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,18 @@ class APGD:
         pursuit = Pursuit(
             model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
         )
-        rivals = self._rivals(pursuit) if self.targets and len(images) else [None]
-        for run, rival in enumerate(rivals * self.restarts):
-            pursuit.goal = dataclasses.replace(pursuit.goal, towards=rival)
-            images = pursuit.images[pursuit.rows]
-            self._climb(pursuit, (images + self._start(images, draws.at(pursuit.rows), run)).clamp(0, 1), run)
-            if len(pursuit.rows) == 0:
-                break
+        rivals = (self._rivals(pursuit) if self.targets and len(images) else [None]) * self.restarts
+        run = 0
+        while run < len(rivals) and len(pursuit.rows):
+            # Who watches sees one run after the other; else few images make several at once, which fools the same.
+            some = (
+                rivals[run : run + max(1, ABREAST // len(pursuit.rows))] if on_step is None else rivals[run : run + 1]
+            )
+            streams, here = draws.at(pursuit.rows), pursuit.images[pursuit.rows]
+            start = torch.cat([here + self._start(here, streams, run + copy) for copy in range(len(some))]).clamp(0, 1)
+            with pursuit.abreast(some) as copies:
+                self._climb(copies, start, run)
+            run += len(some)
         return pursuit.result
 
     def _start(self, images: Tensor, draws: Draws, run: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,18 @@ class Goal:
         """Return which examples (N,) have left their label, or reached their target."""
         guess = logits.argmax(1)
         return guess == self.labels if self.targeted else guess != self.labels
+
+    @classmethod
+    def joined(cls, goals: Sequence[Goal]) -> Goal:
+        """Return the goal of several batches that follow each other, alike but for their tensors."""
+        towards = [goal.towards for goal in goals if goal.towards is not None]
+        clean = [goal.clean for goal in goals if goal.clean is not None]
+        return dataclasses.replace(
+            goals[0],
+            labels=torch.cat([goal.labels for goal in goals]),
+            towards=torch.cat(towards) if towards else None,
+            clean=torch.cat(clean) if clean else None,
+        )
 
     def at(self, rows: Tensor) -> Goal:
         """Return the goal of some of the examples."""

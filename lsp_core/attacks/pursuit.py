@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -141,6 +143,30 @@ class Pursuit:
         if not self._sure:
             done = done.masked_scatter(done, self._confirm(caught.images[done], self.open.at(done))[1])
         return self._close(done, caught.images)
+
+    @contextmanager
+    def abreast(self, towards: Sequence[Tensor | None]) -> Iterator[Pursuit]:
+        """Give a pursuit of as many copies of the open examples as there are classes ``towards`` (N,), a copy each.
+
+        In the end an example stands where the first of its copies was fooled, else where the last one is. A single
+        copy is this pursuit itself.
+        """
+        if len(towards) == 1:
+            self.goal = dataclasses.replace(self.goal, towards=towards[0])
+            yield self
+            return
+        count, rows = len(towards), self.rows
+        goals = [dataclasses.replace(self.goal, towards=one).at(rows) for one in towards]
+        copies = Pursuit(self.model, torch.cat([self.images[rows]] * count), Goal.joined(goals))
+        copies._half, copies._sure = self._half, self._sure
+        yield copies
+        fooled = torch.ones(len(copies.images), dtype=torch.bool, device=rows.device)
+        fooled[copies.rows] = False
+        fooled = fooled.view(count, len(rows))
+        first = torch.where(fooled.any(0), fooled.int().argmax(0), count - 1)
+        found = copies.result.unflatten(0, (count, len(rows)))[first, torch.arange(len(rows), device=rows.device)]
+        self.put(found, None)
+        self._close(fooled.any(0), found)
 
     def _close(self, done: Tensor, images: Tensor, logits: Tensor | None = None) -> Tensor | None:
         if not done.any():

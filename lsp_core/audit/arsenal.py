@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from lsp_core.attacks import APGD, FGSM, PGD, Noise, Square, Transfer, fast
+from lsp_core.attacks import APGD, FGSM, PGD, Ensemble, Noise, Square, Transfer, fast
 from lsp_core.types import Attack, Norm
 
 
@@ -94,12 +94,14 @@ class Arsenal:
         """Return all of the above: those that use the model's own gradient on every image."""
         return self.fgsm(), *self.line_up(), *self.steps_of_size().values(), self.restarted()
 
-    def strong(self) -> tuple[Attack, ...]:
+    def strong(self) -> Ensemble:
         """Return the gradient attacks of the fast ensemble, for what the ordinary ones left standing.
 
         They start from the same points as in an evaluation with the same seed, so that an audit is not kinder than it.
         """
-        return tuple(part for part in fast(self.eps, self.norm, self.seed).attacks if not isinstance(part, Square))
+        whole = fast(self.eps, self.norm, self.seed)
+        kept = [place for place, part in enumerate(whole.attacks) if not isinstance(part, Square)]
+        return Ensemble(tuple(whole.attacks[place] for place in kept), tuple(whole.least(place) for place in kept))
 
     def unbounded(self, radius: float) -> PGD:
         """Return the attack with the whole cube to move in."""

@@ -30,6 +30,7 @@ def audit(
     quick: bool = True,
     seed: int = 0,
     batch_size: int = 256,
+    workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Look for signs that attacks on a model fail for reasons other than robustness.
@@ -45,7 +46,9 @@ def audit(
         twin: another classifier of the same images, in evaluation mode, to craft transferred images on.
         quick: fewer steps, queries and draws, for two CPU cores; else the form for evidence that is published.
         seed: of every random choice.
-        batch_size: images at once; apart from rounding in the model no figure depends on it.
+        batch_size: images at once, at most; apart from rounding in the model no figure depends on it.
+        workers: batches side by side, each on one core; None is one for each thread that torch would use. No figure
+            depends on it.
         on_progress: called with (checks done, checks in all), also during a check; what it raises ends the audit.
 
     Raises:
@@ -53,7 +56,19 @@ def audit(
     """
     _check_arguments(model, x, y, eps, norm, twin, batch_size)
     form, started, progress = QUICK if quick else FULL, time.perf_counter(), _Progress(on_progress)
-    probe = Probe(model, x, y, eps, norm, form=form, twin=twin, seed=seed, batch_size=batch_size, tick=progress.tell)
+    probe = Probe(
+        model,
+        x,
+        y,
+        eps,
+        norm,
+        form=form,
+        twin=twin,
+        seed=seed,
+        batch_size=batch_size,
+        workers=workers,
+        tick=progress.tell,
+    )
     if len(probe.labels) == 0:
         raise ValueError(f"model gets none of the {probe.n} images right, so there is nothing to attack.")
     checks: dict[str, Check] = {}

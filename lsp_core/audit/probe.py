@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks.describe import label
+from lsp_core.attacks.ensemble import way
+from lsp_core.attacks.losses import margin
 from lsp_core.audit.arsenal import QUICK, Arsenal, Form
 from lsp_core.audit.attempt import Attempt
 from lsp_core.audit.report import Finding
 from lsp_core.evaluation import predict
+from lsp_core.evaluation.batches import Batches
+from lsp_core.evaluation.passes import Meter
 from lsp_core.types import Attack, Norm
 
 
@@ -44,6 +49,7 @@ class Probe:
         twin: nn.Module | None = None,
         seed: int = 0,
         batch_size: int = 256,
+        workers: int | None = None,
         tick: Callable[[], None] = lambda: None,
         only_right: bool = True,
     ):
@@ -57,6 +63,7 @@ class Probe:
         self.attacks = Arsenal(eps, norm, form, self.classes, seed)
         self.connected = _reaches_pixels(model, images[:1])
         self.model = model if self.connected else Disconnected(model).eval()
+        self.batches = Batches(self.model, images, batch_size, workers)
         self.excess: dict[Attack, float] = {}
         self.standing, self.ran = torch.ones_like(self.labels, dtype=torch.bool), dict[str, None]()
         self._attempts: dict[Attack, Attempt] = {}
@@ -87,11 +94,17 @@ class Probe:
         return left
 
     def best(self) -> Tensor:
-        """Return which images (M,) survive every ordinary attack, and then each of the strong ones."""
+        """Return which images (M,) survive every ordinary attack, and then the strong ones in their order."""
         if self._best is None:
-            self._best = self.surviving(*self.attacks.ordinary())
-            for attack in self.attacks.strong():
-                self._best = self.left_of(self._best, attack)
+            ordinary, strong = self.attacks.ordinary(), self.attacks.strong()
+            self._best, before = self.surviving(*ordinary), margin(self.logits, self.labels)
+            share = way(before, torch.stack([self.run(attack).margins.amax(0) for attack in ordinary]).amax(0))
+            for place, attack in enumerate(strong.attacks):
+                rows = self._best & (share >= strong.least(place))
+                if rows.any():
+                    attempt = self._attempt(attack, rows)
+                    self._best[rows] = attempt.unbroken
+                    share[rows] = share[rows].maximum(way(before[rows], attempt.margins.amax(0)))
         return self._best
 
     def keep(self, attack: Attack, excess: float) -> None:
@@ -99,8 +112,16 @@ class Probe:
         self.excess[attack] = max(excess, self.excess.get(attack, excess))
 
     def _attempt(self, attack: Attack, rows: Tensor) -> Attempt:
-        batches = zip(self.images[rows].split(self.batch_size), self.labels[rows].split(self.batch_size), strict=True)
-        attempt = Attempt.joined([Attempt.of(attack, self.model, *batch, self.tick) for batch in batches])
+        meter, turn = Meter(None), threading.Lock()
+
+        def tick() -> None:
+            with turn:  # a listener need not be fit for several threads at once
+                self.tick()
+
+        def on(some: Tensor) -> Attempt:
+            return Attempt.of(attack, meter.open(self.model), self.images[some], self.labels[some], tick)
+
+        attempt = Attempt.joined(list(self.batches.work(on, rows.nonzero().squeeze(1), meter.stop)))
         self.keep(attack, attempt.excess)
         if attack.norm == self.norm and attack.eps <= self.eps:
             self.standing[rows] &= attempt.unbroken

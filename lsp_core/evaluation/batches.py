@@ -1,14 +1,60 @@
-"""How many images a pass takes at once."""
+"""How images are worked at: how many at once, and how many batches side by side."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lsp_core.evaluation.passes import FEWEST
+from lsp_core.workers import pick_workers, portions, side_by_side
 
 CACHE = 8 * 2**20  # bytes of activations that a core works on without waiting for memory, about
 AT_LEAST = 32  # smaller passes spend their time on overhead
+R = TypeVar("R")
+
+
+class Batches:
+    """Splits the work on images (N,C,H,W) by one model.
+
+    Attributes:
+        size: images at once.
+        workers: batches side by side; one for a model that answers differently each time, for it draws from a
+            generator that the others would disturb.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, most: int, workers: int | None = None):
+        """Look at the model once.
+
+        Raises:
+            ValueError: if ``workers`` or ``most``, the images that a pass may take at once, is below 1.
+        """
+        if most < 1:
+            raise ValueError(f"batch_size is {most}, but it must be 1 or more.")
+        self.most, self.inline = most, images.is_cuda
+        self.workers = pick_workers(workers, images.device)
+        if self.workers > 1 and not _steady(model, images[:FEWEST]):
+            self.workers = 1
+        self.size = images_at_once(model, images, most)
+
+    def work(
+        self, work: Callable[[Tensor], R], rows: Tensor, stop: Callable[[], None], alone: bool = False
+    ) -> Iterator[R]:
+        """Yield what ``work`` makes of batches of ``rows`` (n,), in order; see ``side_by_side``.
+
+        Args:
+            work: takes the rows of a batch.
+            rows: the numbers of the images.
+            stop: makes the other batches end early.
+            alone: one batch after the other, each on all cores, as on a GPU.
+        """
+        if len(rows) == 0:
+            return iter(())
+        if self.inline or alone:
+            return map(work, rows.split(self.most))
+        return side_by_side(work, portions(rows, self.size, self.workers, FEWEST), self.workers, stop)
 
 
 def images_at_once(model: nn.Module, images: Tensor, most: int) -> int:
@@ -30,5 +76,10 @@ def images_at_once(model: nn.Module, images: Tensor, most: int) -> int:
         model(some.detach().clone().requires_grad_())
     for weight in (*model.parameters(), *model.buffers()):
         kept.pop(weight.untyped_storage().data_ptr(), None)
-    each = max(1, sum(kept.values()) // len(some))
+    each = max(1, sum(kept.values()) // max(1, len(some)))
     return min(most, max(AT_LEAST, CACHE // each))
+
+
+def _steady(model: nn.Module, images: Tensor) -> bool:
+    with torch.no_grad():
+        return bool(model(images).equal(model(images)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +18,12 @@ from lsp_core.attacks.ensemble import way
 from lsp_core.attacks.losses import margin
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.scouted import scouted
-from lsp_core.evaluation.batches import images_at_once
+from lsp_core.evaluation.batches import Batches
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
 from lsp_core.evaluation.passes import FEWEST, Meter, OnProgress, PassCounter
 from lsp_core.evaluation.resume import Sitting, fingerprint
 from lsp_core.types import Attack
-from lsp_core.workers import pick_workers, portions, side_by_side
 
 TOLERANCE = 1e-6
 
@@ -155,9 +154,7 @@ def evaluate(
     check_batch(model, images, labels)
     if len(images) == 0:
         raise ValueError("images are empty, so there is nothing to evaluate.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
-    crew = pick_workers(workers, images.device)
+    batches = Batches(model, images, batch_size, workers)
     whole = attack if isinstance(attack, Attack) else Ensemble(tuple(attack))
     check_untargeted(whole, "an evaluation")
     path, parts = Path(state) if state else None, sequence(whole)
@@ -165,7 +162,6 @@ def evaluate(
     before = _verdict(model, images, labels, batch_size)
     sitting = Sitting(path, identity, before.right)
     subject, meter = scouted(model, images[:FEWEST], len(images) * passes(whole)), Meter(on_progress)
-    size = images_at_once(subject, images, batch_size)
 
     def work(part: Attack, rows: Tensor) -> _Outcome:
         counter = meter.open(subject)
@@ -176,11 +172,7 @@ def evaluate(
     for place, part in enumerate(parts):
         rows, do = sitting.waiting(place, reach(whole, place)), functools.partial(work, part)
         meter.done, meter.left = sitting.passes, sitting.left(parts)
-        if images.is_cuda or alone(part):
-            results: Iterable[_Outcome] = map(do, rows.split(batch_size) if len(rows) else ())
-        else:
-            results = side_by_side(do, portions(rows, size, crew, FEWEST), crew, meter.stop)
-        for some, after, counter in results:
+        for some, after, counter in batches.work(do, rows, meter.stop, alone(part)):
             sitting.note(place, some, ~after.right, way(before.margin[some], after.margin), counter)
             meter.close(counter, sitting.passes, sitting.left(parts))
     sitting.close()

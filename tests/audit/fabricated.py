@@ -41,6 +41,10 @@ class Fabricated(Probe):
     def run(self, attack):
         return next((done for test, done in self.told if test(attack)), self.default)
 
+    def _attempt(self, attack, rows):
+        done = self.run(attack)
+        return Attempt(done.survived[rows], done.fooled[:, rows], done.margins[:, rows], done.restarts)
+
     def left_of(self, rows, attack):
         left = rows & self.run(attack).survived
         if isinstance(attack, Square | Transfer):

@@ -267,13 +267,51 @@ def test_goes_for_the_likeliest_wrong_classes_in_turn(from_the_image):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(APGD, "_climb", noted)
-        APGD(0.1, steps=1, loss="dlr", targets=3)(Ranked(torch.ones(1)).eval(), images, labels)
+        model, watched = Ranked(torch.ones(1)).eval(), {"on_step": lambda step: None}  # so that runs come in turn
+        APGD(0.1, steps=1, loss="dlr", targets=3)(model, images, labels, **watched)
         assert rivals == [[0, 0], [4, 4], [1, 1]]
         # Equation 7: minus (5 - z_t), over 5 minus the mean of the third and fourth logit, 3 and 2.
         assert goals == pytest.approx([-1 / 2.5, -2 / 2.5, -3 / 2.5])
         rivals.clear()
-        APGD(0.1, steps=1, loss="dlr", targets=9)(Ranked(torch.ones(1)).eval(), images, labels)
+        APGD(0.1, steps=1, loss="dlr", targets=9)(model, images, labels, **watched)
     assert rivals == [[0, 0], [4, 4], [1, 1], [3, 3]]  # there are no more
+
+
+@pytest.mark.parametrize(("norm", "nearest"), [("Linf", [3, 2, 1]), ("L2", [2, 1, 3])])
+def test_of_the_wrong_classes_the_nearest_comes_first_not_the_likeliest(norm, nearest):
+    # The classes 1, 2, 3 are behind by 1, 2 and 2.4. At eps 0.4 a linear model gains 0.4 times the sum of the slope's
+    # entries in Linf, 0.4, 1.6 and 2.24; in L2 0.4 times its length, 0.4, 1.6 and 1.58.
+    class Sloped(torch.nn.Module):
+        def forward(self, images):
+            slopes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0], [2.8, 2.8]])
+            return (images.flatten(1) - 0.5) @ slopes.T - torch.tensor([0.0, 1.0, 2.0, 2.4])
+
+    order, climb = [], APGD._climb
+
+    def noted(self, pursuit, start, run):
+        order.extend(pursuit.goal.towards.tolist())
+        climb(self, pursuit, start, run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(APGD, "_climb", noted)
+        APGD(0.4, steps=1, norm=norm, targets=3)(
+            Sloped().eval(), torch.full((1, 1, 1, 2), 0.5), torch.tensor([0]), on_step=lambda step: None
+        )
+    assert order == nearest  # none is reached
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("settings", [{"targets": 4}, {"restarts": 5}, {"targets": 3, "restarts": 3, "loss": "margin"}])
+def test_several_runs_at_once_fool_what_they_fool_in_turn(norm, settings):
+    net = RowByRow(1).eval()
+    images, labels = random_batch(net, 40)
+    attack = APGD(0.05 if norm == "Linf" else 0.3, steps=6, norm=norm, **settings)
+    watched = attack(net, images, labels, on_step=lambda step: None)
+    at_once = attack(net, images, labels)
+    fooled = net(watched).argmax(1) != labels
+    assert 0 < fooled.sum() < 40
+    assert fooled.equal(net(at_once).argmax(1) != labels)
+    torch.testing.assert_close(at_once, watched, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("labels", [[0, 5], [-1, 0]])

@@ -62,7 +62,10 @@ def test_every_name_is_a_sentence_and_json(name, norm):
 def test_the_fast_ensemble_is_named_for_what_it_runs():
     name = label(parse_attack("fast", 0.1))
     assert "AutoAttack" not in name
-    assert name == "PGD-10 margin + APGD-100 + APGD-T-100 margin + APGD-T-250 + Square-500"
+    assert name == (
+        "PGD-10 margin + APGD-T-30 margin + APGD-50 + APGD-T-50 margin + APGD-T-100 + APGD-T-100 margin + "
+        "APGD-T-100 margin restarts 4 + Square-200"
+    )
 
 
 def test_what_is_not_as_usual_is_said():

@@ -35,7 +35,7 @@ def report_on(name):
     return lsp_core.audit(*shipped(name, N), twin=shipped(f"{name}-lsp", 1)[0])
 
 
-@pytest.mark.parametrize("name", ["digits-cnn-standard", "digits-cnn-fast-at"])
+@pytest.mark.parametrize("name", ["digits-cnn-standard", "digits-cnn-pgd-at"])
 def test_honest_networks_come_out_clean(name):
     report = report_on(name)
     assert [check for check in report.checks if check.status != "pass"] == []

@@ -1,0 +1,159 @@
+"""Points in few digits: how far apart one matrix product says that they are, and how wrong it may be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EDGE = 32  # rows are filled up to a multiple of it
+NOWHERE = -1e30  # stands for what is filled up: nearer to nothing than any point
+HALF_ULP = {torch.bfloat16: 2.0**-9}  # by which a product is rounded when it is stored; wider ones are not
+UNDERFLOW = 2.0**-120  # far above what numbers near 1 lose below the smallest float
+CHUNK = 2048
+_SHORTENED = 2.0**-9  # thrice this share of sizes: both factors cut to bfloat16 or, less bad, to TF32
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is taken from points before they are rounded, so that the numbers, and with them the errors, are small.
+
+    Attributes:
+        centre: (D,), to be subtracted.
+        reach: no two coordinates are farther apart.
+        scale: a power of two, which rounds nothing; it brings the largest number to 1 or below.
+    """
+
+    centre: Tensor
+    reach: float
+    scale: float
+
+    @classmethod
+    def of(cls, points: Tensor, asked: Tensor) -> Frame:
+        """Return the frame of points (N,D), for them and for what is asked (M,D).
+
+        Raises:
+            ValueError: if not all are finite.
+        """
+        bounds = [bound.double() for group in (points, asked) if group.numel() for bound in group.aminmax()]
+        low, high = (float(bound) for bound in torch.stack(bounds).aminmax()) if bounds else (0.0, 0.0)
+        reach = high - low
+        if not math.isfinite(low + high):
+            raise ValueError("points or queries are not all finite, so nothing is near them.")
+        # The sum of large numbers may overflow; then any other centre is as right.
+        return cls(points.mean(0).nan_to_num(0.0, 0.0, 0.0), reach, 2.0 ** -min(1000, math.frexp(reach)[1]))
+
+
+@dataclass
+class Rough:
+    """Points rounded to a precision, each with half its squared norm h, so that one product gives their distances.
+
+    (x, s-h(x), 1) times (y, 1, s-h(y)) is 2s minus half the squared distance of the rounded points x and y: the nearer
+    the larger. A stored product is rounded by a share of itself, so 2s is best half the squared distance that matters.
+
+    Attributes:
+        factors: (N',D+2p) right factors, of N points and of what fills up to a multiple of 32.
+        lost: (N') by how much rounding moved each point, at most.
+        half: (N') h.
+        count: N.
+        frame: that the points were moved into.
+        parts: p, numbers that s-h is written in.
+        lift: 2s.
+    """
+
+    factors: Tensor
+    lost: Tensor
+    half: Tensor
+    count: int
+    frame: Frame
+    parts: int
+    lift: float = 0.0
+
+    @classmethod
+    def of(cls, points: Tensor, frame: Frame, dtype: torch.dtype) -> Rough:
+        """Round points (N,D)."""
+        count, dimensions = points.shape
+        wide = torch.promote_types(points.dtype, dtype)
+        parts = 3 if torch.finfo(dtype).bits == 16 else 1  # three times the 8 bits of bfloat16 are float32's 24
+        filled = -(-count // EDGE) * EDGE
+        factors = points.new_zeros(filled, dimensions + 2 * parts, dtype=dtype)
+        lost, half = (points.new_zeros(filled, dtype=wide) for _ in range(2))
+        centre, unit = frame.centre.to(wide), torch.finfo(wide).eps
+        for start in range(0, count, CHUNK):
+            rows = slice(start, min(start + CHUNK, count))
+            moved = points[rows].to(wide).sub(centre).mul_(frame.scale)
+            factors[rows, :dimensions] = moved
+            rounded = factors[rows, :dimensions].to(wide)
+            half[rows] = torch.linalg.vecdot(rounded, rounded) / 2
+            # The subtraction, too, has rounded, and so has the sum of squares.
+            spent = moved.sub_(rounded).norm(dim=1) * (1 + dimensions * unit)
+            lost[rows] = spent + unit * ((2 * half[rows]).sqrt() + spent)
+        factors[:, dimensions : dimensions + parts] = 1
+        made = cls(factors, lost, half, count, frame, parts)
+        made.raise_to(0.0)
+        return made
+
+    def raise_to(self, lift: float) -> None:
+        """Set 2s."""
+        self.lift, rest = lift, lift / 2 - self.half
+        for place in range(-self.parts, 0):
+            self.factors[:, place] = rest
+            rest = rest - self.factors[:, place].to(rest.dtype)
+        self.factors[self.count :, -1] = NOWHERE
+
+    def take(self, rows: Tensor) -> Rough:
+        """Return some points (n,) alone."""
+        filled = torch.cat([rows, rows.new_zeros(-len(rows) % EDGE)])
+        kept = (values[filled] for values in (self.factors, self.lost, self.half))
+        return Rough(*kept, len(rows), self.frame, self.parts, self.lift)
+
+    def left(self, rows: slice | Tensor) -> Tensor:
+        """Return the left factors of some points."""
+        plain, ones, halves = self.factors[rows].tensor_split((-2 * self.parts, -self.parts), dim=1)
+        return torch.cat([plain, halves, ones], 1)
+
+
+class Bar:
+    """The least product that a pair can have, given a row's k-th largest, if it is one of the k nearest as measured.
+
+    By what a row's k nearest, by their products, can be apart at most, a k-th distance is bounded from above; and
+    from below the product of a pair that is measured to be no farther. Every rounding on the way is in it:
+
+    - a rounded point is off by ``lost``, and a distance of two by the sum (triangle inequality);
+    - a product of K terms is off by K roundings of the sum of its terms' sizes, here at most 2 (h(x) + h(y)) + 2s, in
+      whatever order they are summed (Higham 2002, section 3.1), for which every rounding is counted twice;
+    - it is stored with half a unit in its last place;
+    - the distance that is measured is itself off by D roundings (relatively), and by what underflows.
+    """
+
+    def __init__(self, left: Rough, right: Rough, measured: torch.dtype):
+        stored, terms = right.factors.dtype, right.factors.shape[1]
+        kept = torch.promote_types(stored, torch.float32)
+        unit = torch.finfo(kept).eps
+        each = (terms + 16) * unit + (_SHORTENED if stored == torch.float32 and _shortened() else 0.0)
+        sizes = left.half + right.half[: right.count].amax() + right.lift
+        self.noise = (6 * each * sizes + UNDERFLOW * terms).to(kept)[:, None]
+        self.lost = (left.lost + right.lost[: right.count].amax()).to(kept)[:, None]
+        self.stored = HALF_ULP.get(stored, 0.0) * (1 + 2.0**-7)
+        about = torch.finfo(measured)
+        self.relative, self.absolute = 2 * (terms + 16) * about.eps, 2 * right.frame.scale * (terms * about.tiny) ** 0.5
+        self.lift, self.unit = right.lift, 16 * unit
+
+    def __call__(self, kth: Tensor, rows: slice) -> Tensor:
+        """Return the bars (n,1) of some rows from their k-th largest products (n,1)."""
+        noise, lost = self.noise[rows], self.lost[rows]
+        squared = 2 * (self.lift - kth + self.stored * kth.abs()) + noise
+        reach = squared.clamp_min(0).sqrt() + lost
+        reach = (reach * (1 + self.relative) + self.absolute + lost) * (1 + self.unit)
+        bar = self.lift - (reach.square() + noise) / 2
+        return bar - self.stored * bar.abs() - self.unit * (bar.abs() + self.lift)
+
+
+def _shortened() -> bool:
+    """Whether the person has allowed products of float32 to be made in fewer digits."""
+    try:
+        return torch.get_float32_matmul_precision() != "highest"
+    except RuntimeError:  # it was set for one backend alone, where this cannot tell
+        return True

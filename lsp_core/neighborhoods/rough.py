@@ -13,7 +13,7 @@ NOWHERE = -1e30  # stands for what is filled up: nearer to nothing than any poin
 HALF_ULP = {torch.bfloat16: 2.0**-9}  # by which a product is rounded when it is stored; wider ones are not
 UNDERFLOW = 2.0**-120  # far above what numbers near 1 lose below the smallest float
 CHUNK = 2048
-_SHORTENED = 2.0**-9  # thrice this share of sizes: both factors cut to bfloat16 or, less bad, to TF32
+SHORTENED = 2.0**-9  # thrice this share of sizes: both factors cut to bfloat16 or, less bad, to TF32
 
 
 @dataclass(frozen=True)
@@ -121,34 +121,48 @@ class Bar:
     By what a row's k nearest, by their products, can be apart at most, a k-th distance is bounded from above; and
     from below the product of a pair that is measured to be no farther. Every rounding on the way is in it:
 
-    - a rounded point is off by ``lost``, and a distance of two by the sum (triangle inequality);
+    - a rounded point is off by what it lost, and the distance of two by the sum (triangle inequality);
     - a product of K terms is off by K roundings of the sum of its terms' sizes, here at most 2 (h(x) + h(y)) + 2s, in
       whatever order they are summed (Higham 2002, section 3.1), for which every rounding is counted twice;
     - it is stored with half a unit in its last place;
-    - the distance that is measured is itself off by D roundings (relatively), and by what underflows.
+    - the distance that is measured is itself off by D roundings, and by what underflows.
+
+    What the other point has lost, and its h, are the largest there are or what a point so near can have, if that is
+    less: one point that lies far off does not blur the others.
     """
 
     def __init__(self, left: Rough, right: Rough, measured: torch.dtype):
         stored, terms = right.factors.dtype, right.factors.shape[1]
         kept = torch.promote_types(stored, torch.float32)
-        unit = torch.finfo(kept).eps
-        each = (terms + 16) * unit + (_SHORTENED if stored == torch.float32 and _shortened() else 0.0)
-        sizes = left.half + right.half[: right.count].amax() + right.lift
-        self.noise = (6 * each * sizes + UNDERFLOW * terms).to(kept)[:, None]
-        self.lost = (left.lost + right.lost[: right.count].amax()).to(kept)[:, None]
+        about, unit = torch.finfo(measured), torch.finfo(kept).eps
+        self.half, self.lost = left.half.to(kept)[:, None], left.lost.to(kept)[:, None]
+        self.length, self.lift = (2 * self.half).sqrt(), right.lift
+        lost, lengths = right.lost[: right.count].to(kept), (2 * right.half[: right.count]).to(kept).sqrt()
+        self.most_lost, self.most_half = lost.amax(), lengths.amax().square() / 2
+        self.share = 1.02 * (lost / (lengths + UNDERFLOW)).amax()  # that is lost of a length
+        self.each = 6 * ((terms + 16) * unit + (SHORTENED if stored == torch.float32 and _shortened() else 0.0))
+        self.underflow, self.unit = UNDERFLOW * terms, 16 * unit
         self.stored = HALF_ULP.get(stored, 0.0) * (1 + 2.0**-7)
-        about = torch.finfo(measured)
         self.relative, self.absolute = 2 * (terms + 16) * about.eps, 2 * right.frame.scale * (terms * about.tiny) ** 0.5
-        self.lift, self.unit = right.lift, 16 * unit
 
     def __call__(self, kth: Tensor, rows: slice) -> Tensor:
         """Return the bars (n,1) of some rows from their k-th largest products (n,1)."""
-        noise, lost = self.noise[rows], self.lost[rows]
-        squared = 2 * (self.lift - kth + self.stored * kth.abs()) + noise
-        reach = squared.clamp_min(0).sqrt() + lost
-        reach = (reach * (1 + self.relative) + self.absolute + lost) * (1 + self.unit)
-        bar = self.lift - (reach.square() + noise) / 2
+        half, length, lost = self.half[rows], self.length[rows], self.lost[rows]
+        squared = 2 * (self.lift - kth + self.stored * kth.abs()) + self.underflow
+        near = (squared + self.each * (3 * half + self.lift)) / (1 - self.each)  # h(y) is at most 2 h(x) + distance²
+        squared = torch.minimum(squared + self.each * (half + self.most_half + self.lift), near)
+        reach = squared.clamp_min(0).sqrt()
+        reach = reach + lost + self._lost(length + reach)
+        reach = reach * (1 + self.relative) + self.absolute
+        reach = (reach + lost + self._lost(length + lost + reach)) * (1 + self.unit)
+        other = torch.minimum(self.most_half, (length + reach).square() / 2)
+        squared = reach.square() + self.each * (half + other + self.lift) + self.underflow
+        bar = self.lift - squared / 2
         return bar - self.stored * bar.abs() - self.unit * (bar.abs() + self.lift)
+
+    def _lost(self, length: Tensor) -> Tensor:
+        """Return what a point of some length has lost, at most."""
+        return torch.minimum(self.most_lost, self.share * length)
 
 
 def _shortened() -> bool:

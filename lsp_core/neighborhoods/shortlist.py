@@ -24,9 +24,9 @@ class Shortlist:
     """
 
     def __init__(self, count: int, k: int, most: int, bar: Bar):
-        filled = len(bar.noise)
+        filled = len(bar.half)
         self.k, self.most, self.bar, self.count = k, most, bar, count
-        self.best = bar.noise.new_full((filled, k), -torch.inf)
+        self.best = bar.half.new_full((filled, k), -torch.inf)
         self.lost = torch.arange(filled, device=self.best.device) >= count
         self._seen = torch.zeros_like(self.lost, dtype=torch.int64)
         self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []

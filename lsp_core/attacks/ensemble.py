@@ -72,7 +72,7 @@ class Ensemble:
             found = attack(model, pursuit.images[rows], labels[rows], on_step=relay if on_step else None)
             seen = pursuit.view(found, gradient=False)
             pursuit.put(found, seen.logits)
-            pursuit.close(seen.fooled)
+            pursuit.take(found, seen, last=True)
             if len(pursuit.rows) == 0:
                 break
         return pursuit.result

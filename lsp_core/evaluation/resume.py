@@ -52,10 +52,9 @@ class Sitting:
         """Wall time over all sittings."""
         return time.perf_counter() - self._started
 
-    def batches(self, place: int, batch_size: int) -> Sequence[Tensor]:
-        """Return the rows that the attack at ``place`` has still to try, in batches."""
-        rows = (self.robust & (self.tried <= place)).nonzero().squeeze(1)
-        return rows.split(batch_size) if len(rows) else ()
+    def waiting(self, place: int) -> Tensor:
+        """Return the rows that the attack at ``place`` has still to try."""
+        return (self.robust & (self.tried <= place)).nonzero().squeeze(1)
 
     def left(self, attacks: Sequence[Attack]) -> int:
         """Return the most passes that are still to come, if no further image is fooled."""

@@ -22,12 +22,13 @@ def scan(left: Rough, right: Rough, itself: Tensor | None, short: Shortlist, *, 
         once: make each product once, for both of its points; ``left`` is ``right`` then.
     """
     once &= 8 * short.k <= PANEL  # else too few of a panel are seen at a time
-    room = right.factors.new_empty(max(TILE, PANEL * 32))
-    for start in range(0, len(left.half), PANEL):
-        rows = slice(start, min(start + PANEL, len(left.half)))
+    high = PANEL if once else 2 * PANEL
+    room = right.factors.new_empty(min(TILE, min(high, len(left.half)) * len(right.half)))
+    for start in range(0, len(left.half), high):
+        rows = slice(start, min(start + high, len(left.half)))
         factors = left.left(rows)
-        for first in range(start if once else 0, len(right.half), TILE // PANEL):
-            columns = slice(first, min(first + TILE // PANEL, len(right.half)))
+        for first in range(start if once else 0, len(right.half), TILE // high):
+            columns = slice(first, min(first + TILE // high, len(right.half)))
             tile = room[: len(factors) * (columns.stop - first)].view(len(factors), -1)
             torch.mm(factors, right.factors[columns].T, out=tile)
             if itself is not None:

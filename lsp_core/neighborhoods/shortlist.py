@@ -9,7 +9,7 @@ from lsp_core.neighborhoods.rough import Bar
 
 WIDEST = 32  # members of a block
 STALE = 8  # times as many pairs may wait for a row's last bar as may be left then
-WAITING = 2**24  # pairs that may wait in all
+WAITING = 2**22  # pairs that may wait in all
 
 
 class Shortlist:
@@ -30,7 +30,7 @@ class Shortlist:
         self.lost = torch.arange(filled, device=self.best.device) >= count
         self._seen = torch.zeros_like(self.lost, dtype=torch.int64)
         self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._waiting, self._room = 0, max(WAITING, 2 * count * most)
+        self._waiting, self._room = 0, max(WAITING, count * most * 3 // 2)
 
     def offer(self, tile: Tensor, rows: slice, columns: slice, *, turned: bool = False) -> None:
         """Look at products (R,C) of some rows and columns or, ``turned``, (C,R)."""
@@ -57,10 +57,10 @@ class Shortlist:
         """Return the columns (P,) that are left, row by row and in order, and how many each row has (M,)."""
         self._prune()
         row, column, _ = self._pairs[0]
-        return column[(row.long() * 2**32 + column).argsort()].long(), self._seen[: self.count]
+        return column[(row * 2**32 + column).argsort()], self._seen[: self.count]
 
     def _note(self, row: Tensor, column: Tensor, values: Tensor) -> None:
-        self._pairs.append((row.int(), column.int(), values))
+        self._pairs.append((row, column, values))
         self._seen += torch.bincount(row, minlength=len(self._seen))
         self._waiting += len(row)
         if self._waiting > self._room:

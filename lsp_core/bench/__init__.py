@@ -50,7 +50,7 @@ def open_pairs(
 def measure(
     parts: Iterable[str], pairs: list[ModelPair], extent: Extent, on_row: Callable[[Measurement], None] | None = None
 ) -> list[Measurement]:
-    """Return the rows of the parts, each on every pair or, if it is in ``ONCE``, on the first; ``on_row`` sees each as it is done.
+    """Return the rows of the parts, each on every pair, those in ``ONCE`` on the first; ``on_row`` sees each.
 
     Raises:
         ValueError: if a part is unknown, or a library is missing that it measures against.

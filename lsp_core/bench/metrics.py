@@ -46,7 +46,7 @@ def neighbor_metrics(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
 
     if pair.dataset == SYNTHETIC and extent.points >= Extent.points:
         drawn = torch.randn(MANY, WIDE, generator=generator).to(extent.device)
-        yield _nearest(drawn, f"drawn from a normal distribution, {MANY} points in {WIDE} dimensions", extent, MANY_LIMIT)
+        yield _nearest(drawn, f"drawn normally, {MANY} points in {WIDE} dimensions", extent, MANY_LIMIT)
 
 
 def _nearest(points: Tensor, title: str, extent: Extent, limit: float) -> Measurement:
@@ -61,4 +61,5 @@ def _nearest(points: Tensor, title: str, extent: Extent, limit: float) -> Measur
     timings = race(arms, extent.runs, device=extent.device)
     finding = f"distances differ by at most {gap:.0e}"
     times = (timings["ours"], timings["theirs"])
-    return Measurement("metrics", f"{K} nearest, {title}", "NearestNeighbors", *times, finding, {"difference": gap}, limit)
+    what = f"{K} nearest, {title}"
+    return Measurement("metrics", what, "NearestNeighbors", *times, finding, {"difference": gap}, limit)

@@ -24,11 +24,11 @@ ABOUT = {
     "training": "The training loop's own step with the recipe's settings: what LSP adds to it, and what the step adds "
     "to one forward and backward pass of the batch.",
     "passes": "PGD steps, no early stop, and as many bare forward and backward passes: what the attack itself costs.",
-    "growth": "How the cost grows with one thing at a time, beside what the smallest size leads one to expect: the time "
-    "of an evaluation (PGD that takes every step; drawn images, the small CNN, one worker) with the number of images, as "
-    "it is with classes, with the square of the side, and by one over the workers; that of a search for the nearest "
-    "neighbours of all points with their square. Memory is what is taken beyond what was there before. Goal: at most "
-    "1.15 times the time in proportion to the images, and no more than 64 MB of memory beyond the smallest's.",
+    "growth": "How the cost grows with one thing at a time, beside what the smallest size leads one to expect. An "
+    "evaluation (PGD that takes every step; drawn images, the small CNN, one worker) should take time in proportion to "
+    "the images and to the square of the side, the same for any classes, and one over the workers; a search for the "
+    "nearest neighbours of all points in proportion to their square. Memory is what is taken beyond what was there. "
+    "Goal: at most 1.15 times the time in proportion to the images, and at most 64 MB more than the smallest takes.",
 }
 
 

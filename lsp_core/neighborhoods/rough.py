@@ -39,11 +39,11 @@ class Frame:
         """
         bounds = [bound.double() for group in (points, asked) if group.numel() for bound in group.aminmax()]
         low, high = (float(bound) for bound in torch.stack(bounds).aminmax()) if bounds else (0.0, 0.0)
-        reach = high - low
-        if not math.isfinite(low + high):
+        if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("points or queries are not all finite, so nothing is near them.")
+        exponent = max(-1000, min(math.frexp(high - low)[1], 1000))
         # The sum of large numbers may overflow; then any other centre is as right.
-        return cls(points.mean(0).nan_to_num(0.0, 0.0, 0.0), reach, 2.0 ** -min(1000, math.frexp(reach)[1]))
+        return cls(points.mean(0).nan_to_num(0.0, 0.0, 0.0), high - low, 2.0**-exponent)
 
 
 @dataclass
@@ -106,8 +106,8 @@ class Rough:
     def take(self, rows: Tensor) -> Rough:
         """Return some points (n,) alone."""
         filled = torch.cat([rows, rows.new_zeros(-len(rows) % EDGE)])
-        kept = (values[filled] for values in (self.factors, self.lost, self.half))
-        return Rough(*kept, len(rows), self.frame, self.parts, self.lift)
+        factors, lost, half = self.factors[filled], self.lost[filled], self.half[filled]
+        return Rough(factors, lost, half, len(rows), self.frame, self.parts, self.lift)
 
     def left(self, rows: slice | Tensor) -> Tensor:
         """Return the left factors of some points."""
@@ -158,7 +158,8 @@ class Bar:
         other = torch.minimum(self.most_half, (length + reach).square() / 2)
         squared = reach.square() + self.each * (half + other + self.lift) + self.underflow
         bar = self.lift - squared / 2
-        return bar - self.stored * bar.abs() - self.unit * (bar.abs() + self.lift)
+        bar = bar - self.stored * bar.abs() - self.unit * (bar.abs() + self.lift)
+        return torch.where(kth.isinf(), kth, bar)  # as long as fewer than k are known
 
     def _lost(self, length: Tensor) -> Tensor:
         """Return what a point of some length has lost, at most."""

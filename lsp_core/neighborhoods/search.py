@@ -85,8 +85,9 @@ class _Search:
         left = right if self.itself else Rough.of(self.asked, self.frame, dtype)
         if len(rows) > 4 * PROBED and self.points.numel() > SMALL:
             short = self._scan(left, right, rows[:: len(rows) // PROBED])
-            known = ~short.lost[: left.count]
-            if 2 * int(known.sum()) < PROBED:
+            short.close()
+            known = ~short.lost
+            if int(known.sum()) < PROBED // 2:
                 return rows
             middle = max(0.0, -float(short.best[known, -1].median()))
             for side in {id(side): side for side in (left, right)}.values():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from lsp_core.neighborhoods import knn, search
+from lsp_core.neighborhoods import knn, scan, search
 
 
 def points(count=60, dimensions=5, seed=0):
@@ -170,6 +170,21 @@ def test_several_tiles_are_one_search(shape):
     assert torch.cat([part.indices for part in apart])[:, 0].equal(torch.arange(len(base)))  # each is its own nearest
     assert torch.cat([part.indices for part in apart])[:, 1:].equal(whole.indices[:, :9])
     assert torch.cat([part.distances for part in apart])[:, 1:].equal(whole.distances[:, :9])
+
+
+@pytest.mark.usefixtures("precision")
+@pytest.mark.parametrize("shape", [(700, 10), (700, 300)])
+def test_a_tile_may_have_fewer_columns_than_neighbours_are_sought(shape, monkeypatch):
+    monkeypatch.setattr(scan, "PANEL", 64)
+    monkeypatch.setattr(scan, "TILE", 2**12)
+    base = points(*shape).float()
+    for k in (3, 60, 170):
+        check(base, k)
+
+
+def test_the_largest_numbers_there_are_stay_numbers():
+    base = torch.tensor([[1.7e308], [1.6e308], [-1.7e308]], dtype=torch.float64)
+    assert knn(base, 1, base).indices.tolist() == [[0], [1], [2]]
 
 
 def test_products_in_fewer_digits_mislead_nobody(monkeypatch):

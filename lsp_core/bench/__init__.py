@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lsp_core.bench.attacks import ensemble, passes, pgd
-from lsp_core.bench.growth import growth
+from lsp_core.bench.growth import cost_growth
 from lsp_core.bench.metrics import neighbor_metrics
 from lsp_core.bench.pair import Extent, ModelPair, open_pair
 from lsp_core.bench.rivals import need
@@ -22,12 +22,12 @@ PARTS: dict[str, Part] = {
     "metrics": neighbor_metrics,
     "training": training_steps,
     "passes": passes,
-    "growth": growth,
+    "growth": cost_growth,
 }
 ONCE = {"growth"}  # parts that no data set matters to
 NEEDS = {"pgd": "foolbox", "ensemble": "pyautoattack"}  # before minutes of work, not after
 DATASETS = ("digits", "mnist", "cifar10")  # the first is always there
-QUICK = {"runs": 3, "images": 64, "referee_images": 8, "referee_runs": 1, "points": 1000}
+QUICK = {"runs": 3, "images": 64, "referee_images": 8, "referee_runs": 1, "points": 1000, "growth": 8}
 
 
 def open_pairs(

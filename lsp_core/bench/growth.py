@@ -44,7 +44,7 @@ class Axis:
     limited: bool = False
 
 
-def growth(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:  # noqa: ARG001
+def cost_growth(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:  # noqa: ARG001
     """Time each axis at every size; rows compare with what the smallest size leads one to expect.
 
     Images, labels and models are drawn: no data set has so many classes or sides to choose from.
@@ -96,15 +96,15 @@ def _search(count: int, extent: Extent) -> Arm:
     return functools.partial(knn, points, K)
 
 
-def _several(base: int, factors: tuple[int, ...] = (1, 2, 4, 8)) -> tuple[int, ...]:
-    return tuple(base * factor for factor in factors)
+def _several(base: int) -> tuple[int, ...]:
+    return (base, 2 * base, 4 * base, 8 * base)
 
 
 AXES = {
     "images": Axis(
         "evaluation",
         "images",
-        lambda extent: _several(extent.images // 2),
+        lambda extent: _several(extent.growth),
         1,
         lambda size, extent: _evaluation(size, 10, 28, extent),
         limited=True,
@@ -114,21 +114,21 @@ AXES = {
         "classes",
         lambda _: (10, 100, 1000),
         0,
-        lambda size, extent: _evaluation(extent.images // 2, size, 28, extent),
+        lambda size, extent: _evaluation(extent.growth, size, 28, extent),
     ),
     "side": Axis(
         "evaluation",
         "pixels a side",
         lambda _: (14, 28, 56),
         2,
-        lambda size, extent: _evaluation(extent.images // 2, 10, size, extent),
+        lambda size, extent: _evaluation(extent.growth, 10, size, extent),
     ),
     "workers": Axis(
         "evaluation",
         "workers",
         lambda extent: tuple(2**power for power in range(pick_workers(None, extent.device).bit_length())),
         -1,
-        lambda size, extent: _evaluation(2 * extent.images, 10, 28, extent, size),
+        lambda size, extent: _evaluation(4 * extent.growth, 10, 28, extent, size),
     ),
     "points": Axis("neighbour search", "points", lambda extent: _several(extent.points), 2, _search),
 }

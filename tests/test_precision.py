@@ -1,37 +1,11 @@
 """Which precision passes run in, on processors and cards that this machine has not."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
-from lsp_core import precision
 from lsp_core.precision import pick_precision
 
 FLAGS = "processor\t: 0\nflags\t\t: fpu sse2 avx512f avx512vl {}\n"
-
-
-@pytest.fixture
-def processor(monkeypatch, tmp_path) -> Iterator:
-    """Make the processor one of which torch says this (None: nothing), and the kernel that."""
-
-    def make(avx512_bf16: bool | None, amx_tile: bool | None, kernel: str | None = None, limit: str = "") -> None:
-        for kind, has in (("avx512_bf16", avx512_bf16), ("amx_tile", amx_tile)):
-            name = f"_is_{kind}_supported"
-            if has is None:
-                monkeypatch.delattr(torch.cpu, name, raising=False)
-            else:
-                monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
-        path = tmp_path / "cpuinfo"
-        if kernel is not None:
-            path.write_text(kernel)
-        monkeypatch.setattr(precision, "CPUINFO", path)
-        monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
-        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
-        precision._processor_has_it.cache_clear()
-
-    yield make
-    precision._processor_has_it.cache_clear()
 
 
 @pytest.mark.parametrize(

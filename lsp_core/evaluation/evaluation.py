@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from lsp_core.attacks import Ensemble
 from lsp_core.attacks.contract import alone, check_batch, check_logits, check_untargeted, passes
 from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.ensemble import way
+from lsp_core.attacks.losses import margin
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.scouted import scouted
 from lsp_core.evaluation.batches import images_at_once
@@ -106,6 +109,11 @@ def sequence(attack: Attack) -> tuple[Attack, ...]:
     return attack.attacks if isinstance(attack, Ensemble) else (attack,)
 
 
+def reach(attack: Attack, place: int) -> float:
+    """Return how far images must have been brought for the attack at ``place`` of an ensemble to try them."""
+    return attack.least(place) if isinstance(attack, Ensemble) else 0.0
+
+
 def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     """Return the logits (N,K) of images (N,C,H,W), batch by batch."""
     with torch.no_grad():
@@ -154,25 +162,26 @@ def evaluate(
     check_untargeted(whole, "an evaluation")
     path, parts = Path(state) if state else None, sequence(whole)
     identity = fingerprint(model, images, labels, whole) if path else ""
-    sitting = Sitting(path, identity, _right(model, images, labels, batch_size))
+    before = _verdict(model, images, labels, batch_size)
+    sitting = Sitting(path, identity, before.right)
     subject, meter = scouted(model, images[:FEWEST], len(images) * passes(whole)), Meter(on_progress)
     size = images_at_once(subject, images, batch_size)
 
-    def work(part: Attack, rows: Tensor) -> tuple[Tensor, Tensor, PassCounter]:
+    def work(part: Attack, rows: Tensor) -> _Outcome:
         counter = meter.open(subject)
         adversarial = part(counter, images[rows], labels[rows])
         _check_budget(part, images[rows], adversarial)
-        return rows, ~_right(model, adversarial, labels[rows], batch_size), counter
+        return rows, _verdict(model, adversarial, labels[rows], batch_size), counter
 
     for place, part in enumerate(parts):
-        rows, do = sitting.waiting(place), functools.partial(work, part)
+        rows, do = sitting.waiting(place, reach(whole, place)), functools.partial(work, part)
         meter.done, meter.left = sitting.passes, sitting.left(parts)
         if images.is_cuda or alone(part):
-            results: Iterable[tuple[Tensor, Tensor, PassCounter]] = map(do, rows.split(batch_size) if len(rows) else ())
+            results: Iterable[_Outcome] = map(do, rows.split(batch_size) if len(rows) else ())
         else:
             results = side_by_side(do, portions(rows, size, crew, FEWEST), crew, meter.stop)
-        for some, fooled, counter in results:
-            sitting.note(place, some, fooled, counter)
+        for some, after, counter in results:
+            sitting.note(place, some, ~after.right, way(before.margin[some], after.margin), counter)
             meter.close(counter, sitting.passes, sitting.left(parts))
     sitting.close()
     if on_progress is not None:
@@ -181,10 +190,20 @@ def evaluate(
     return Evaluation(whole, sitting.clean, sitting.robust, sitting.seconds, sitting.fooled_by, *spent)
 
 
-def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+class _Verdict(NamedTuple):
+    """Whether each image is right (N,) bool, and its margin (N,): best other logit minus the label's."""
+
+    right: Tensor
+    margin: Tensor
+
+
+_Outcome = tuple[Tensor, _Verdict, PassCounter]  # the rows of a batch, what became of them, and what it cost
+
+
+def _verdict(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> _Verdict:
     logits = predict(model, images, batch_size)
     check_logits(logits, labels)
-    return logits.argmax(1) == labels
+    return _Verdict(logits.argmax(1) == labels, margin(logits, labels))
 
 
 def _check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:

@@ -275,11 +275,13 @@ def cut_off(state, model, images, labels, attack, batch_size):
     """Leave the state of an evaluation that was cut off after a batch, and make it say that all images are fooled."""
 
     def cancel(done, total):
-        if state.exists():
+        calls.append(done)
+        if len(calls) == 4:
             raise InterruptedError
 
+    calls = []
     with contextlib.suppress(InterruptedError):
-        evaluate(model, images, labels, attack, batch_size, state=state, on_progress=cancel)
+        evaluate(model, images, labels, attack, batch_size, workers=1, state=state, on_progress=cancel)
     found = json.loads(state.read_text())
     state.write_text(json.dumps({**found, "fooled_by": [0] * len(images), "tried": [1] * len(images)}))
 

@@ -33,6 +33,7 @@ class Axis:
         sizes: of it, the smallest first, in a bench of some extent.
         order: the time is expected to grow as the size to this power.
         build: from the size and the extent to what is timed.
+        items: from the same to how many images or points that is.
         limited: whether that is a goal, and memory that stays.
     """
 
@@ -41,6 +42,7 @@ class Axis:
     sizes: Callable[[Extent], tuple[int, ...]]
     order: int
     build: Callable[[int, Extent], Arm]
+    items: Callable[[int, Extent], int]
     limited: bool = False
 
 
@@ -57,7 +59,8 @@ def cost_growth(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:  # no
         for size, used in zip(sizes, peaks, strict=True):
             ours, factor = timings[str(size)], (size / sizes[0]) ** axis.order
             expected = "the smallest" if size == sizes[0] else f"{factor:g} times that of {sizes[0]}"
-            said = "" if used is None else f"{used / 2**20:.0f} MB at the peak"
+            said = f"{1000 * ours.median / axis.items(size, extent):.3g} ms each"
+            said += "" if used is None else f", {used / 2**20:.0f} MB at the peak"
             steady = used is None or peaks[0] is None or used <= peaks[0] + FLAT
             figures = {"axis": name, "size": size, "seconds": ours.median, "peak_bytes": used, "order": axis.order}
             yield Measurement(
@@ -107,6 +110,7 @@ AXES = {
         lambda extent: _several(extent.growth),
         1,
         lambda size, extent: _evaluation(size, 10, 28, extent),
+        lambda size, _: size,
         limited=True,
     ),
     "classes": Axis(
@@ -115,6 +119,7 @@ AXES = {
         lambda _: (10, 100, 1000),
         0,
         lambda size, extent: _evaluation(extent.growth, size, 28, extent),
+        lambda _, extent: extent.growth,
     ),
     "side": Axis(
         "evaluation",
@@ -122,6 +127,7 @@ AXES = {
         lambda _: (14, 28, 56),
         2,
         lambda size, extent: _evaluation(extent.growth, 10, size, extent),
+        lambda _, extent: extent.growth,
     ),
     "workers": Axis(
         "evaluation",
@@ -129,6 +135,9 @@ AXES = {
         lambda extent: tuple(2**power for power in range(pick_workers(None, extent.device).bit_length())),
         -1,
         lambda size, extent: _evaluation(4 * extent.growth, 10, 28, extent, size),
+        lambda _, extent: 4 * extent.growth,
     ),
-    "points": Axis("neighbour search", "points", lambda extent: _several(extent.points), 2, _search),
+    "points": Axis(
+        "neighbour search", "points", lambda extent: _several(extent.points), 2, _search, lambda size, _: size
+    ),
 }

@@ -19,7 +19,15 @@ def digits():
 
 
 def axis(order, limited=True, sizes=(2, 4, 8)):
-    return Axis("work", "things", lambda extent: sizes, order, lambda size, extent: lambda: size, limited)
+    return Axis(
+        "work",
+        "things",
+        lambda extent: sizes,
+        order,
+        lambda size, extent: lambda: size,
+        lambda size, _: 10 * size,
+        limited,
+    )
 
 
 def measured(monkeypatch, pair, seconds, peaks, **axes):
@@ -39,7 +47,11 @@ def test_rows_are_beside_what_the_smallest_leads_one_to_expect(digits, monkeypat
     assert [row.against for row in rows] == ["the smallest", "2 times that of 2", "4 times that of 2"]
     assert [row.ratio for row in rows] == [1, pytest.approx(1.1), pytest.approx(1.5)]
     assert [row.met for row in rows] == [None, True, False]
-    assert [row.finding for row in rows] == [f"{size} MB at the peak" for size in (1, 2, 4)]
+    assert [row.finding for row in rows] == [
+        "50 ms each, 1 MB at the peak",
+        "55 ms each, 2 MB at the peak",
+        "75 ms each, 4 MB at the peak",
+    ]
     squares = measured(monkeypatch, digits, seconds, peaks, things=axis(2, limited=False))
     assert [row.ratio for row in squares] == [1, pytest.approx(2.2 / 4), pytest.approx(6 / 16)]
     assert [row.met for row in squares] == [None] * 3
@@ -51,7 +63,7 @@ def test_memory_that_grows_misses_the_goal(digits, monkeypatch):
     assert [row.met for row in rows] == [None, True, False]
     rows = measured(monkeypatch, digits, seconds, dict.fromkeys(seconds), things=axis(1))  # nothing tells
     assert [row.met for row in rows] == [None, True, True]
-    assert rows[0].finding == ""
+    assert rows[0].finding == "50 ms each"
 
 
 def test_every_image_is_attacked_to_the_end():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from lsp_core.neighborhoods.rough import Frame, Rough
 from lsp_core.neighborhoods.search import knn
 
-TILE = 2**21  # numbers of a tile of products
+PANEL, TILE = 256, 2**21  # rows of a tile of products, and its numbers
+WHOLE = 4096  # points, up to which there is room for all products, so that each is made once
 
 
 def trustworthiness(inputs: Tensor, embedding: Tensor, k: int = 5) -> float:
@@ -34,9 +37,8 @@ def trustworthiness(inputs: Tensor, embedding: Tensor, k: int = 5) -> float:
         raise ValueError(f"k is {k}, but it must be at least 1 and below half of the {count} points.")
     near = knn(embedding, k).indices
     points, excess = Rough.of(inputs, Frame.of(inputs, inputs), torch.float64), 0
-    for rows in torch.arange(count, device=near.device).split(max(1, TILE // count)):
-        tile = points.left(rows) @ points.factors[:count].T
-        tile.scatter_(1, rows[:, None], -torch.inf)
+    for rows, tile in _nearness(points):
+        tile.scatter_(1, torch.arange(count, device=near.device)[rows, None], -torch.inf)
         nearness, closer = tile.gather(1, near[rows]), torch.empty_like(tile)
         for column in nearness.unbind(1):
             torch.gt(tile, column[:, None], out=closer)  # as numbers, which are summed faster than truths
@@ -65,6 +67,23 @@ def knn_overlap(inputs: Tensor, embedding: Tensor, k: int = 5) -> float:
     inputs, embedding = _checked(inputs, embedding)
     ours, theirs = knn(inputs, k).indices, knn(embedding, k).indices
     return (ours[:, :, None] == theirs[:, None, :]).any(2).double().mean().item()
+
+
+def _nearness(points: Rough) -> Iterator[tuple[slice, Tensor]]:
+    """Yield how near each of some rows is to every point (R,N), the nearer the larger."""
+    count = points.count
+    high = max(1, min(PANEL, TILE // count))
+    panels = [slice(start, min(start + high, count)) for start in range(0, count, high)]
+    if count > WHOLE:
+        for rows in panels:
+            yield rows, points.left(rows) @ points.factors[:count].T
+        return
+    whole = points.factors.new_empty(count, count)
+    for rows in panels:
+        torch.mm(points.left(rows), points.factors[rows.start : count].T, out=whole[rows, rows.start :])
+        whole[rows.stop :, rows] = whole[rows, rows.stop :].T
+    for rows in panels:
+        yield rows, whole[rows]
 
 
 def _checked(inputs: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class Frame:
         Raises:
             ValueError: if not all are finite.
         """
-        bounds = [bound.double() for group in (points, asked) if group.numel() for bound in group.aminmax()]
+        bounds = [bound.double() for group in {points, asked} if group.numel() for bound in group.aminmax()]
         low, high = (float(bound) for bound in torch.stack(bounds).aminmax()) if bounds else (0.0, 0.0)
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError("points or queries are not all finite, so nothing is near them.")

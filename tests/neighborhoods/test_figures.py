@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 
-from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
+from lsp_core.neighborhoods import continuity, figures, knn, knn_overlap, trustworthiness
 
 
 def points(count=60, dimensions=5, seed=0):
@@ -85,7 +85,9 @@ def test_figures_refuse_points_that_are_nowhere(figure):
             figure(*pair, 5)
 
 
-def test_figures_of_many_points_are_those_of_scikit_learn():
+@pytest.mark.parametrize("whole", [figures.WHOLE, 0])  # products once for both points, and not
+def test_figures_of_many_points_are_those_of_scikit_learn(whole, monkeypatch):
+    monkeypatch.setattr(figures, "WHOLE", whole)
     inputs, embedding = points(3000, 40).float(), points(3000, 3, seed=1).float()  # more than one tile
     expected = sklearn_trustworthiness(inputs.double().numpy(), embedding.double().numpy(), n_neighbors=7)
     assert trustworthiness(inputs, embedding, 7) == pytest.approx(expected, abs=1e-9)

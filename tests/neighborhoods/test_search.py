@@ -176,7 +176,7 @@ def test_several_tiles_are_one_search(shape):
 @pytest.mark.parametrize("shape", [(700, 10), (700, 300)])
 def test_a_tile_may_have_fewer_columns_than_neighbours_are_sought(shape, monkeypatch):
     monkeypatch.setattr(scan, "PANEL", 64)
-    monkeypatch.setattr(scan, "TILE", 2**12)
+    monkeypatch.setattr(scan, "TILE", 2**13)
     base = points(*shape).float()
     for k in (3, 60, 170):
         check(base, k)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lsp_core.bench.attacks import ensemble, passes, pgd
+from lsp_core.bench.growth import cost_growth
 from lsp_core.bench.metrics import neighbor_metrics
 from lsp_core.bench.pair import Extent, ModelPair, open_pair
 from lsp_core.bench.rivals import need
@@ -21,10 +22,12 @@ PARTS: dict[str, Part] = {
     "metrics": neighbor_metrics,
     "training": training_steps,
     "passes": passes,
+    "growth": cost_growth,
 }
+ONCE = {"growth"}  # parts that no data set matters to
 NEEDS = {"pgd": "foolbox", "ensemble": "pyautoattack"}  # before minutes of work, not after
 DATASETS = ("digits", "mnist", "cifar10")  # the first is always there
-QUICK = {"runs": 3, "images": 64, "referee_images": 8, "referee_runs": 1, "points": 1000}
+QUICK = {"runs": 3, "images": 64, "referee_images": 8, "referee_runs": 1, "points": 1000, "growth": 8}
 
 
 def open_pairs(
@@ -47,7 +50,7 @@ def open_pairs(
 def measure(
     parts: Iterable[str], pairs: list[ModelPair], extent: Extent, on_row: Callable[[Measurement], None] | None = None
 ) -> list[Measurement]:
-    """Return the rows of the parts, each on every pair; ``on_row`` sees each as it is done.
+    """Return the rows of the parts, each on every pair, those in ``ONCE`` on the first; ``on_row`` sees each.
 
     Raises:
         ValueError: if a part is unknown, or a library is missing that it measures against.
@@ -56,8 +59,8 @@ def measure(
     chosen = {name: pick("part", name, PARTS) for name in parts}
     for name in chosen.keys() & NEEDS.keys():
         need(NEEDS[name])
-    for part in chosen.values():
-        for pair in pairs:
+    for name, part in chosen.items():
+        for pair in pairs[:1] if name in ONCE else pairs:
             for row in part(pair, extent):
                 rows.append(row)
                 if on_row is not None:

@@ -27,6 +27,7 @@ class Extent:
         referee_images: under attack by AutoAttack, which takes minutes.
         referee_runs: turns of that comparison.
         points: of which neighbours are sought.
+        growth: images in the smallest evaluation, where it is measured how the cost grows.
         seed: of the choice of images.
     """
 
@@ -35,11 +36,12 @@ class Extent:
     referee_images: int = 100
     referee_runs: int = 3
     points: int = 2000
+    growth: int = 64
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("runs", "images", "referee_images", "referee_runs", "points"):
+        for name in ("runs", "images", "referee_images", "referee_runs", "points", "growth"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from lsp_core.bench.pair import Extent
@@ -24,6 +24,11 @@ ABOUT = {
     "training": "The training loop's own step with the recipe's settings: what LSP adds to it, and what the step adds "
     "to one forward and backward pass of the batch.",
     "passes": "PGD steps, no early stop, and as many bare forward and backward passes: what the attack itself costs.",
+    "growth": "How the cost grows with one thing at a time, beside what the smallest size leads one to expect. An "
+    "evaluation (PGD that takes every step; drawn images, the small CNN, one worker) should take time in proportion to "
+    "the images and to the square of the side, the same for any classes, and one over the workers; a search for the "
+    "nearest neighbours of all points in proportion to their square. Memory is what is taken beyond what was there. "
+    "Goal: at most 1.15 times the time in proportion to the images, and at most 64 MB more than the smallest takes.",
 }
 
 
@@ -46,8 +51,10 @@ def to_record(rows: Iterable[Measurement], about: Record, extent: Extent, absent
     }
 
 
-def to_markdown(rows: list[Measurement], about: Record, extent: Extent, absent: list[str]) -> str:
-    """Write the bench as a page."""
+def to_markdown(
+    rows: list[Measurement], about: Record, extent: Extent, absent: list[str], plots: Mapping[str, str] | None = None
+) -> str:
+    """Write the bench as a page; ``plots`` has links by part."""
     used = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     lines = [
         "# Bench",
@@ -64,6 +71,8 @@ def to_markdown(rows: list[Measurement], about: Record, extent: Extent, absent: 
         lines += ["", f"Left out, since the data was not there: {', '.join(absent)}."]
     for part in dict.fromkeys(row.part for row in rows):
         lines += ["", f"## {part}", "", ABOUT[part], ""]
+        if plots and part in plots:
+            lines += [f"![{part}]({plots[part]})", ""]
         lines += [_line(HEADINGS), _line(["---"] * len(HEADINGS))]
         lines += [_line(cells(row)) for row in rows if row.part == part]
     return "\n".join(lines) + "\n"

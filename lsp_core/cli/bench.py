@@ -10,6 +10,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from lsp_core.bench import DATASETS, PARTS, QUICK, Extent, Measurement, measure, open_pairs
+from lsp_core.bench.plot import growth_plot
 from lsp_core.bench.report import HEADINGS, cells, machine, to_markdown, to_record
 from lsp_core.cli.console import console
 from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, names
@@ -62,6 +63,10 @@ def bench(
                 write_json(json_path, to_record(rows, about, extent, absent))
 
         measure(chosen, pairs, extent, keep)
+    if out and (plot := growth_plot(rows, out.parent / "plots" / f"{out.stem}-growth.svg")):
+        with replacing(out) as partial:
+            page = to_markdown(rows, about, extent, absent, {"growth": plot.relative_to(out.parent).as_posix()})
+            partial.write_text(page, encoding="utf-8")
     table = Table(*HEADINGS, title="bench")
     for row in rows:
         table.add_row(*cells(row))

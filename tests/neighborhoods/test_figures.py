@@ -1,58 +1,14 @@
 """Neighbourhood figures: hand-worked values, scikit-learn, and slow loops."""
 
-import numpy as np
 import pytest
 import torch
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
-from sklearn.neighbors import NearestNeighbors
 
-from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
+from lsp_core.neighborhoods import continuity, figures, knn, knn_overlap, trustworthiness
 
 
 def points(count=60, dimensions=5, seed=0):
     return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def test_knn_by_hand():
-    found = knn(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]), k=2)
-    assert found.indices.tolist() == [[2, 1], [2, 0], [0, 1]]
-    torch.testing.assert_close(found.distances[0], torch.tensor([1.0, 5.0]))
-
-
-def test_knn_of_queries_may_be_the_point_itself():
-    base = points(10)
-    found = knn(base, 1, queries=base[3:5])
-    assert found.indices.tolist() == [[3], [4]]
-    assert found.distances.tolist() == [[0.0], [0.0]]
-
-
-def test_knn_gives_ties_to_the_lower_row():
-    assert knn(torch.zeros(5, 2), 2).indices.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]]
-
-
-@pytest.mark.parametrize("k", [1, 5, 59])
-def test_knn_equals_scikit_learn(k):
-    base, queries = points(), points(20, seed=1)
-    distances, indices = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(base).kneighbors()
-    ours = knn(base, k)
-    assert ours.indices.tolist() == indices.tolist()
-    np.testing.assert_allclose(ours.distances, distances)
-    distances, indices = NearestNeighbors(n_neighbors=k).fit(base).kneighbors(queries)
-    ours = knn(base, k, queries)
-    assert ours.indices.tolist() == indices.tolist()
-    np.testing.assert_allclose(ours.distances, distances)
-
-
-def test_knn_tells_close_neighbours_apart_far_from_the_origin():
-    # The matrix-product shortcut for distances loses these digits in float32.
-    line = torch.tensor([[1000.0], [1000.001], [1000.003]])
-    assert knn(line, 1).indices.tolist() == [[1], [0], [1]]
-
-
-@pytest.mark.parametrize("k", [0, -1, 60])
-def test_knn_refuses_k_out_of_range(k):
-    with pytest.raises(ValueError, match=f"k is {k}, but it must be from 1 to 59"):
-        knn(points(), k)
 
 
 def test_trustworthiness_by_hand():
@@ -121,16 +77,18 @@ def test_trustworthiness_refuses_k_out_of_range(figure, k):
         figure(points(20), points(20), k)
 
 
-@pytest.mark.parametrize("value", [torch.inf, torch.nan])
-def test_points_that_are_nowhere_are_refused(value):
-    points = torch.rand(10, 3, generator=torch.Generator().manual_seed(0))
-    spoilt = points.index_fill(0, torch.tensor(4), value)
-    for bad in ((spoilt, 2), (points, 2, spoilt)):
+@pytest.mark.parametrize("figure", [trustworthiness, continuity, knn_overlap])
+def test_figures_refuse_points_that_are_nowhere(figure):
+    spoilt = points(20).index_fill(0, torch.tensor(4), torch.nan)
+    for pair in ((spoilt, points(20)), (points(20), spoilt)):
         with pytest.raises(ValueError, match="not all finite"):
-            knn(*bad)
+            figure(*pair, 5)
 
 
-def test_many_duplicates_are_neighbours_in_order():
-    points = torch.cat([torch.zeros(40, 5), torch.ones(3, 5)])
-    assert knn(points, 3).indices[[0, 1, 39]].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 2]]
-    assert knn(points, 2).indices[40:].tolist() == [[41, 42], [40, 42], [40, 41]]
+@pytest.mark.parametrize("whole", [figures.WHOLE, 0])  # products once for both points, and not
+def test_figures_of_many_points_are_those_of_scikit_learn(whole, monkeypatch):
+    monkeypatch.setattr(figures, "WHOLE", whole)
+    inputs, embedding = points(3000, 40).float(), points(3000, 3, seed=1).float()  # more than one tile
+    expected = sklearn_trustworthiness(inputs.double().numpy(), embedding.double().numpy(), n_neighbors=7)
+    assert trustworthiness(inputs, embedding, 7) == pytest.approx(expected, abs=1e-9)
+    assert 0.4 < expected < 0.6

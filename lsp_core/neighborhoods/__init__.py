@@ -1,0 +1,9 @@
+"""Neighbourhoods, and how well an embedding keeps those of its inputs. All points are (N,D) float tensors."""
+
+from __future__ import annotations
+
+from lsp_core.neighborhoods.figures import continuity, knn_overlap, trustworthiness
+from lsp_core.neighborhoods.measured import Neighbors
+from lsp_core.neighborhoods.search import knn
+
+__all__ = ["Neighbors", "continuity", "knn", "knn_overlap", "trustworthiness"]

@@ -27,6 +27,7 @@ from lsp_core.cli.options import (
     Seed,
     Source,
     Steps,
+    Workers,
     check_folder,
     check_json,
     names,
@@ -35,6 +36,7 @@ from lsp_core.cli.options import (
     radius,
 )
 from lsp_core.evaluation import predict
+from lsp_core.evaluation.craft import craft
 from lsp_core.radius import show_eps
 from lsp_core.store.files import replacing, write_json
 from lsp_core.store.provenance import today, versions
@@ -55,6 +57,7 @@ def attack(
     queries: Queries = None,
     source: Source = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 8,
+    workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the images: exact, and on a sheet to look at.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
     seed: Seed = 0,
@@ -70,7 +73,7 @@ def attack(
     other = (source.stem, open_other(source, subject, "source")) if source else None
     given: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
     chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)
-    found = chosen(subject.model, subject.images, subject.labels)
+    found = craft(chosen, subject.model, subject.images, subject.labels, workers=workers)
     rows = outcomes(subject, chosen.norm, found)
     table = Table("image", "class", "before", "after", "moved", title=f"{subject.card.name}: {label(chosen)}, {norm}")
     for place, row in enumerate(rows):

@@ -23,6 +23,7 @@ from lsp_core.cli.options import (
     JsonPath,
     ModelOnImages,
     Seed,
+    Workers,
     check_json,
     open_model,
     open_other,
@@ -49,6 +50,7 @@ def audit(
     n: Annotated[int | None, typer.Option(help=f"Test images, drawn by --seed; {N_QUICK} or, full, {N_FULL}.")] = None,
     quick: Annotated[bool, typer.Option("--quick/--full", help="Minutes, or what a publication needs.")] = True,
     batch_size: BatchSize = 256,
+    workers: Workers = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -78,6 +80,7 @@ def audit(
             quick=quick,
             seed=seed,
             batch_size=batch_size,
+            workers=workers,
             on_progress=on_progress,
         )
     console.print(table(report, f"{subject.card.name} on {subject.data.name} test"))

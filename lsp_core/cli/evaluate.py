@@ -29,6 +29,7 @@ from lsp_core.cli.options import (
     Seed,
     Source,
     Steps,
+    Workers,
     check_json,
     names,
     open_model,
@@ -61,6 +62,7 @@ def evaluate(
     source: Source = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 1000,
     batch_size: BatchSize = 256,
+    workers: Workers = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what --json holds, and go on from there.")] = False,
     seed: Seed = 0,
@@ -86,7 +88,7 @@ def evaluate(
         before = file.find(attack) if resume else None
         if before is not None:
             console.print(f"{label(attack)} at {show_eps(attack.eps)}: done before")
-        entries.append(before or file.add(run(subject, attack, batch_size, file.state).entry(name)))
+        entries.append(before or file.add(run(subject, attack, batch_size, workers, file.state).entry(name)))
     title = f"{subject.card.name} on {subject.data.name} test, {norm}, n {len(subject.labels)}"
     console.print(table(entries, title))
 
@@ -136,7 +138,7 @@ class EvaluationsFile:
         return entry
 
 
-def run(subject: ModelOnImages, attack: Attack, batch_size: int, state: Path | None) -> Evaluation:
+def run(subject: ModelOnImages, attack: Attack, batch_size: int, workers: int | None, state: Path | None) -> Evaluation:
     """Evaluate one attack under a progress bar."""
     with tqdm(total=1, unit="pass", unit_scale=True, leave=False, desc=label(attack)[:40]) as bar:
 
@@ -145,7 +147,14 @@ def run(subject: ModelOnImages, attack: Attack, batch_size: int, state: Path | N
             bar.update(done - bar.n)
 
         return run_evaluation(
-            subject.model, subject.images, subject.labels, attack, batch_size, state=state, on_progress=on_progress
+            subject.model,
+            subject.images,
+            subject.labels,
+            attack,
+            batch_size,
+            workers=workers,
+            state=state,
+            on_progress=on_progress,
         )
 
 

@@ -44,7 +44,10 @@ DataRoot = Annotated[str | None, typer.Option(help="Where data sets lie; else $L
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON to this path.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch the data set if it is absent.")]
-BatchSize = Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Images at once.")]
+BatchSize = Annotated[int, typer.Option(min=1, max=2**31 - 1, help="Images at once, at most.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Batches side by side, a core each; default: all cores. Changes no result.")
+]
 Steps = Annotated[int | None, typer.Option(help=f"For {takers('steps')}; a step of pgd is 2.5 eps / steps long.")]
 Restarts = Annotated[int | None, typer.Option(help=f"For {takers('restarts')}; the worst counts, per image.")]
 Loss = Annotated[str | None, typer.Option(help=f"What is climbed, {names(LOSSES)}; for {takers('loss')}.")]

@@ -13,7 +13,7 @@ import typer
 from tqdm import tqdm
 
 from lsp_core.cli.console import console
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, Workers, check_folder, check_json
 from lsp_core.data import ImageDataset, Split, load_dataset
 from lsp_core.device import pick_device
 from lsp_core.radius import show_eps
@@ -30,6 +30,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder for the results, and the page README.md.")] = Path("results"),
     work: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path("runs"),
     device: Device = "auto",
+    workers: Workers = None,
     data_root: DataRoot = None,
     download: Download = False,
     json_path: JsonPath = None,
@@ -49,7 +50,7 @@ def study(
         return load_dataset(name, split, data_root, download=download)
 
     folder, command = out / chosen.name, f"python -m lsp_core study {shlex.quote(preset)}"
-    worker = Worker(folder, work / chosen.name, load, place, command)
+    worker = Worker(folder, work / chosen.name, load, place, command, workers)
     for run in runs:  # before hours of work, not after
         try:
             worker.check(run)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lsp_core.data import ImageDataset, Split
 from lsp_core.evaluation import Evaluation, evaluate
+from lsp_core.evaluation.craft import craft
 from lsp_core.evaluation.entry import Entry
 from lsp_core.evaluation.passes import OnProgress
 from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
@@ -37,6 +38,7 @@ class Worker:
         work: folder of the checkpoints, one folder a run.
         load: gives a split of a data set by its name.
         command: how a person repeats the study; the card has it with the run's own name behind ``--only``.
+        workers: batches side by side when a model is attacked, a core each; None is all cores. No figure depends on it.
         on_part: hears the run and the part that begins; what a callback raises ends the study, and what is done stays.
     """
 
@@ -45,6 +47,7 @@ class Worker:
     load: Callable[[str, Split], ImageDataset]
     device: str = "cpu"
     command: str = ""
+    workers: int | None = None
     on_part: Callable[[Run, str], None] | None = None
     on_batch: OnBatch | None = None
     on_progress: OnProgress | None = None
@@ -127,13 +130,14 @@ class Worker:
         model, images, labels = self._subject(run, checkpoint, n)
         self._states(run).mkdir(parents=True, exist_ok=True)
         state = self._states(run) / "evaluation.state"
-        return evaluate(model, images, labels, attack, BATCH, state=state, on_progress=self.on_progress)
+        return evaluate(
+            model, images, labels, attack, BATCH, workers=self.workers, state=state, on_progress=self.on_progress
+        )
 
     def _craft(self, run: Run, checkpoint: Path, agenda: Agenda) -> tuple[Classifier, Tensor, Tensor]:
         """Return a model, images, and what becomes of them under attack."""
         model, images, labels = self._subject(run, checkpoint, agenda.few)
-        batches = zip(images.split(BATCH), labels.split(BATCH), strict=True)
-        return model, images, torch.cat([agenda.crafting(model, batch, classes) for batch, classes in batches])
+        return model, images, craft(agenda.crafting, model, images, labels, BATCH, self.workers)
 
     def _subject(self, run: Run, checkpoint: Path, n: int) -> tuple[Classifier, Tensor, Tensor]:
         """Return the model of a checkpoint, and the first n test images with their labels."""

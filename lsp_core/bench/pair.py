@@ -33,8 +33,8 @@ class Extent:
 
     runs: int = 5
     images: int = 128
-    referee_images: int = 100
-    referee_runs: int = 3
+    referee_images: int = 64
+    referee_runs: int = 1
     points: int = 2000
     growth: int = 64
     seed: int = 0

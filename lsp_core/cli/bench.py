@@ -23,7 +23,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="The digits alone, few images and runs: seconds.")] = False,
     parts: Annotated[str, typer.Option(help=f"Comma-separated: {names(PARTS)}.")] = ",".join(PARTS),
     datasets: Annotated[str, typer.Option(help=f"Comma-separated: {names(DATASETS)}.")] = ",".join(DATASETS),
-    n: Annotated[int | None, typer.Option(help="Images for AutoAttack, which takes minutes. [default: 100]")] = None,
+    n: Annotated[int | None, typer.Option(help="Images for AutoAttack, which takes minutes. [default: 64]")] = None,
     runs: Annotated[int | None, typer.Option(help="Turns of every comparison. [default: 5]")] = None,
     checkpoints: Annotated[Path, typer.Option(help="Folder of the shipped checkpoints.")] = Path("checkpoints"),
     seed: Seed = 0,

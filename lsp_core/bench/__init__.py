@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from lsp_core.bench.attacks import ensemble, passes, pgd
-from lsp_core.bench.cores import cores
+from lsp_core.bench.cores import every_core
 from lsp_core.bench.growth import cost_growth
 from lsp_core.bench.metrics import neighbor_metrics
 from lsp_core.bench.pair import Extent, ModelPair, open_pair
 from lsp_core.bench.rivals import need
-from lsp_core.bench.scale import scale
+from lsp_core.bench.scale import large_network
 from lsp_core.bench.timing import Measurement, Timing, race
 from lsp_core.bench.training import training_steps
 from lsp_core.data import DatasetError
@@ -24,8 +24,8 @@ PARTS: dict[str, Part] = {
     "metrics": neighbor_metrics,
     "training": training_steps,
     "passes": passes,
-    "cores": cores,
-    "scale": scale,
+    "cores": every_core,
+    "scale": large_network,
     "growth": cost_growth,
 }
 ONCE = {"growth", "scale"}  # parts that no data set matters to

@@ -17,7 +17,7 @@ STEPS = 10
 GAIN = 0.9  # of the cores: two must do 1.8 times what one does
 
 
-def cores(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
+def every_core(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:
     """Compare PGD by all workers with one worker, and with one batch at a time that all threads share."""
     workers = pick_workers(None, pair.device)
     if workers == 1:

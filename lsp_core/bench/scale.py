@@ -25,7 +25,7 @@ ON_GPU, ELSEWHERE = 512, 1  # images at once
 TRAINING_RATE, ATTACK_RATE = 0.85, 0.9  # of the images a second that bare passes make
 
 
-def scale(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:  # noqa: ARG001
+def large_network(pair: ModelPair, extent: Extent) -> Iterator[Measurement]:  # noqa: ARG001
     """Compare ten steps of PGD with ten bare passes, and a step of adversarial training with the passes that it is."""
     place, half = extent.device, pick_precision("auto", extent.device) == "bfloat16"
     count = ON_GPU if place == "cuda" else ELSEWHERE

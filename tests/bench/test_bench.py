@@ -273,9 +273,9 @@ def test_the_core_runs_without_the_rivals():
 
 def test_all_cores_make_the_same_images(digits, monkeypatch):
     monkeypatch.setattr(cores, "pick_workers", lambda workers, device: 2)
-    one, threads = cores.cores(digits, bench.Extent(images=16, runs=1))
+    one, threads = cores.every_core(digits, bench.Extent(images=16, runs=1))
     assert one.figures["same"]
     assert one.limit == pytest.approx(1 / 1.8)
     assert threads.limit == 1
     monkeypatch.setattr(cores, "pick_workers", lambda workers, device: 1)
-    assert not list(cores.cores(digits, bench.Extent(images=16, runs=1)))
+    assert not list(cores.every_core(digits, bench.Extent(images=16, runs=1)))

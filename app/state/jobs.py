@@ -1,17 +1,19 @@
-"""An attack on both models in a worker thread, watched and stopped from the page.
+"""An attack on both models side by side, watched and stopped from the page.
 
-The thread draws nothing. It writes into its Job, and the page reads it.
+The threads draw nothing. They write into their Job, and the page reads it.
 """
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import streamlit as st
+import torch
 from torch import Tensor
 
+from app.state.cores import attackers, helpers, side_by_side
 from app.state.images import reference_rows
 from app.state.models import LoadedModel
 from app.state.worked import reference_embedding
@@ -50,11 +52,15 @@ class Request:
 
 @dataclass
 class Lane:
-    """One model's part of a job; its tensors are in the processor's memory, wherever the model lies."""
+    """One model's part of a job; its tensors are in the processor's memory, wherever the model lies.
+
+    The neighbourhood, or what is in its way, is there once the job was asked to look for it.
+    """
 
     model: LoadedModel
     trace: Trace | None = None
     neighborhood: Neighborhood | None = None
+    alone: str = ""
 
 
 @dataclass
@@ -67,14 +73,20 @@ class Job:
     looked_at: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     state: str = "waiting"
-    problem: str = ""
+    problems: list[str] = field(default_factory=list)
     stop_wanted: bool = False
     future: Future[None] | None = None
+    search: list[Future[None]] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
         """Whether there is more to come."""
         return self.state in ("waiting", "running")
+
+    @property
+    def problem(self) -> str:
+        """What went wrong first, in a sentence."""
+        return self.problems[0] if self.problems else ""
 
     @property
     def steps_done(self) -> int:
@@ -89,55 +101,64 @@ class Job:
 
     def wait(self, seconds: float) -> None:
         """Give a short attack the time to finish, so that the page need not be drawn twice."""
-        end = time.monotonic() + seconds
-        while self.active and time.monotonic() < end:
-            time.sleep(0.01)
+        if self.future is not None:
+            wait([self.future], seconds)
 
     def run(self) -> None:
-        """Attack with both models in turn. Runs in the worker thread."""
+        """Attack both models at once. Runs in the worker thread, which waits for theirs."""
         self.state = "running"
-        try:
-            for lane in self.lanes:
-                self._attack(lane)
-            self.state = "done"
-        except Cancelled:
-            self.state = "stopped"
-        except Exception as error:  # the page must say something whatever happens
-            self.problem = (
-                str(error) if isinstance(error, ValueError) else f"The attack failed: {type(error).__name__}."
-            )
-            self.state = "failed"
+        ended = side_by_side(attackers(), self._attack, self.lanes)
         self.seconds = time.monotonic() - self.started
+        self.state = "failed" if self.problems else "done" if all(ended) else "stopped"
 
-    def _attack(self, lane: Lane) -> None:
+    def _attack(self, lane: Lane) -> bool:
+        """Attack one model; return whether that came to its end. What goes wrong with one ends the other, too."""
         request, loaded = self.request, lane.model
 
         def on_step(so_far: Trace) -> None:
-            lane.trace = so_far.cpu()
-            if self.stop_wanted or time.monotonic() - self.looked_at > ABANDONED_AFTER:
+            lane.trace = so_far
+            if self.stop_wanted or self.problems or time.monotonic() - self.looked_at > ABANDONED_AFTER:
                 raise Cancelled
-            # Between two steps the model is free for whoever else waits for it.
-            loaded.lock.release()
-            time.sleep(0)
-            loaded.lock.acquire()
+            loaded.lock.pass_on()  # between two steps the model is free for whoever else waits for it
 
-        image = loaded.put(request.image)
-        with loaded.lock:
-            trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
-        lane.trace = trace.cpu()
         try:
-            embedding = others(loaded, request.row)
-        except DatasetError:
-            return  # an upload can be attacked without the data set; the page says what is missing
-        with loaded.lock:
-            found = compare_neighborhoods(loaded.model, trace, embedding, min(NEIGHBORS, len(embedding) - 1))
-        lane.neighborhood = found.cpu()
+            image = loaded.put(request.image)
+            with loaded.lock:
+                lane.trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
+        except Cancelled:
+            return False
+        except Exception as error:  # the page must say something whatever happens
+            self.problems.append(tell(error, "The attack"))
+            return False
+        return True
+
+    def find_neighbors(self, seconds: float) -> bool:
+        """Look for the neighbours of both models that have a trace, side by side; return whether that is over.
+
+        It is begun once, by whoever asks first and not by the attack: there is a verdict without them. Whoever asks
+        waits so many seconds at most.
+        """
+        if not self.search:
+            self.search = [helpers().submit(self._find, lane, lane.trace) for lane in self.lanes if lane.trace]
+        return not wait(self.search, seconds).not_done
+
+    def _find(self, lane: Lane, trace: Trace) -> None:
+        loaded = lane.model
+        try:
+            embedding = others(loaded, self.request.row)
+            pair, k = loaded.put(torch.stack([trace.image, trace.adversarial])), min(NEIGHBORS, len(embedding) - 1)
+            with loaded.lock:
+                lane.neighborhood = compare_neighborhoods(loaded.model, pair, embedding, k).cpu()
+        except DatasetError:  # an upload can be attacked without the data set
+            lane.alone = "its test images are not here."
+        except Exception as error:
+            lane.alone = tell(error, "The search")
 
 
 @st.cache_resource(show_spinner=False)
 def worker() -> ThreadPoolExecutor:
-    """Return the one thread that attacks: the cores are shared best by one attack at a time."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="attack")
+    """Return the thread that lets one attack after the other begin: the cores are shared best by one at a time."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue")
 
 
 def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
@@ -146,6 +167,11 @@ def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
     job = Job(request, (Lane(first), Lane(second)))
     job.future = pool.submit(job.run)
     return job
+
+
+def tell(error: Exception, what: str) -> str:
+    """Return a sentence for the page: a ValueError is one."""
+    return str(error) if isinstance(error, ValueError) else f"{what} failed: {type(error).__name__}."
 
 
 def others(model: LoadedModel, row: int | None) -> Tensor:

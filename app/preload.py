@@ -1,6 +1,7 @@
 """What a page would load or do for the first time, done in a thread while the port is open already.
 
-Pages wait for its end: of two threads that import the same packages at once, one may find them half there.
+Pages wait for its end: of two threads that import the same packages at once, one may find them half there. Once a page
+waits, only what the first verdict needs is still loaded; the page loads the rest where it is used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pkgutil
 import threading
 
 FAVOURITE = "digits-cnn-standard"
-LATE = ("captum.attr", "pandas", "pyarrow", "sklearn.datasets", "sklearn.model_selection")  # loaded where they are used
+_awaited = threading.Event()
 _done = threading.Event()
 _done.set()  # there is nothing to wait for unless somebody starts it
 
@@ -24,7 +25,8 @@ def start() -> None:
 
 
 def wait() -> None:
-    """Return when all is loaded."""
+    """Return when all is loaded that a page cannot do without."""
+    _awaited.set()
     _done.wait()
 
 
@@ -34,18 +36,26 @@ def waiting() -> bool:
 
 
 def _preload() -> None:
+    gc.disable()  # nothing that is imported is garbage yet, and to look through it takes a sixth of the time
     try:
-        for package in ("app.panels", "app.figures"):
-            path = importlib.import_module(package).__path__
-            for module in pkgutil.iter_modules(path, f"{package}."):
-                importlib.import_module(module.name)
-        for name in LATE:
+        for name in _modules("app.panels"):
             importlib.import_module(name)
-        _warm_up()
+        for name in ("captum.attr", *_modules("app.figures"), "pandas", "pyarrow"):
+            if _awaited.is_set():
+                break
+            importlib.import_module(name)
+        else:
+            _warm_up()
     finally:
+        gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
+        gc.enable()
         _done.set()  # whatever is wrong, the page says it
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays; to look it over at every collection would hold up pages and attacks
+
+
+def _modules(package: str) -> list[str]:
+    """Import a package; return the names of its modules."""
+    path = importlib.import_module(package).__path__
+    return [module.name for module in pkgutil.iter_modules(path, f"{package}.")]
 
 
 def _warm_up() -> None:

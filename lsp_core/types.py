@@ -21,7 +21,8 @@ from typing import (
 from torch import Tensor, nn
 
 Norm = Literal["Linf", "L2"]
-Precision = Literal["float32", "bfloat16"]
+PassPrecision = Literal["float32", "bfloat16"]  # what passes run in
+Precision = Literal["auto", "float32", "bfloat16"]  # what a person may ask for: "auto" leaves it to the machine
 T = TypeVar("T")
 WORDS: dict[Any, str] = {
     int: "a whole number",

@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 import lsp_core
+from lsp_core import precision
 from lsp_core.cli import main as cli
-from lsp_core.cli.options import console
+from lsp_core.cli.console import console
 from lsp_core.data import ImageDataset
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
@@ -261,3 +262,26 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip("MNIST and CIFAR-10 are not here: set LSP_DATA to the folder that holds them.")
     return root
+
+
+@pytest.fixture
+def processor(monkeypatch, tmp_path):
+    """Let the processor be one of which torch says this (None: nothing), and the kernel that."""
+
+    def make(avx512_bf16, amx_tile, kernel=None, limit=""):
+        for kind, has in (("avx512_bf16", avx512_bf16), ("amx_tile", amx_tile)):
+            name = f"_is_{kind}_supported"
+            if has is None:
+                monkeypatch.delattr(torch.cpu, name, raising=False)
+            else:
+                monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+        path = tmp_path / "cpuinfo"
+        if kernel is not None:
+            path.write_text(kernel)
+        monkeypatch.setattr(precision, "CPUINFO", path)
+        monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        precision._processor_has_it.cache_clear()
+
+    yield make
+    precision._processor_has_it.cache_clear()

@@ -10,6 +10,7 @@ from app.figures.naming import JOINT, short_name
 from lsp_core import Card
 from lsp_core.evaluation.entry import Entry
 from lsp_core.training.objectives import OBJECTIVES
+from lsp_core.training.twins import are_twins
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -79,5 +80,5 @@ def twins(found: Sequence[Measured]) -> list[tuple[str, str]]:
     return [
         (name, card.twin)
         for name, card in cards.items()
-        if card.lsp is None and card.twin in cards and card.is_twin_of(cards[card.twin])
+        if card.lsp is None and card.twin in cards and are_twins(card, cards[card.twin])
     ]

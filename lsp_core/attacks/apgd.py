@@ -98,12 +98,11 @@ class APGD:
                 walk.move(ball, self.eps, first=index == 1)
                 seen = pursuit.view(walk.image, gradient=index < self.steps)
                 walk.learn(seen)
-            walk.best = torch.where(per_image(seen.fooled, walk.image), walk.image, walk.best)
-            walk.best_logits = torch.where(seen.fooled[:, None], seen.logits, walk.best_logits)
-            if pursuit.on_step is not None or index == self.steps or seen.fooled.any():
+            last = index == self.steps
+            if pursuit.on_step is not None or last:
                 pursuit.put(walk.best, walk.best_logits)
-                pursuit.report(run, index)
-            stay = pursuit.close(seen.fooled)
+            stay = pursuit.take(walk.image, seen, last)
+            pursuit.report(run, index)
             if len(pursuit.rows) == 0:
                 return
             if stay is not None:

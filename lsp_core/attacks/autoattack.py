@@ -37,6 +37,11 @@ class AutoAttack:
         check_settings(self.eps, self.norm)
 
     @property
+    def alone(self) -> bool:
+        """It draws from torch's global generator, which another thread would disturb."""
+        return True
+
+    @property
     def passes(self) -> int:
         """The most forward and backward passes that an example can cost, about."""
         return 2 * 101 + 9 * 2 * 101 + 9 * 3 * 100 + 5000

@@ -48,6 +48,11 @@ def passes(attack: Attack) -> int:
     return int(getattr(attack, "passes", 2))
 
 
+def alone(attack: Attack) -> bool:
+    """Return whether an attack must not run beside another, as one does that draws from torch's global generator."""
+    return bool(getattr(attack, "alone", False))
+
+
 def check_untargeted(attack: Attack, who: str) -> None:
     """Refuse an attack whose labels are the classes to reach, where ``who`` counts the images that keep their label.
 

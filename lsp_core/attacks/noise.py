@@ -56,7 +56,7 @@ class Noise:
             seen = pursuit.view(noisy, gradient=False)
             pursuit.put(noisy, seen.logits)
             pursuit.report(0, draw)
-            pursuit.close(seen.fooled)
+            pursuit.take(noisy, seen, last=draw + 1 == self.draws)
             if len(pursuit.rows) == 0:
                 break
         return pursuit.result

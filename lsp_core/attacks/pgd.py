@@ -89,14 +89,15 @@ class PGD:
         for index in range(self.steps + 1):
             last = index == self.steps
             if last and pursuit.on_step is None and restart + 1 == self.restarts:
-                pursuit.result[pursuit.rows] = current  # nobody asks what the model says here
+                pursuit.put(current, None)  # nobody asks what the model says here
+                pursuit.flush()
                 return
             seen = pursuit.view(current, gradient=not last)
-            pursuit.put(current, seen.logits)
+            if pursuit.on_step is not None or last:
+                pursuit.put(current, seen.logits)
+            stay = pursuit.take(current, seen, last) if self.early_stop or last else None
             pursuit.report(restart, index)
-            gradient, stay = seen.gradient, None
-            if self.early_stop or last:
-                stay = pursuit.close(seen.fooled)
+            gradient = seen.gradient
             if gradient is None or len(pursuit.rows) == 0:
                 return
             if stay is not None:

@@ -83,10 +83,11 @@ class Square:
             current = torch.where(per_image(better, current), candidate, current)
             best = torch.where(better, seen.value, best)
             logits = seen.logits if logits is None else torch.where(better[:, None], seen.logits, logits)
-            if on_step is not None or query + 1 == self.queries or seen.fooled.any():
+            last = query + 1 == self.queries
+            if on_step is not None or last:
                 pursuit.put(current, logits)
-                pursuit.report(0, query)
-            stay = pursuit.close(seen.fooled)
+            stay = pursuit.take(current, seen, last)
+            pursuit.report(0, query)
             if len(pursuit.rows) == 0:
                 break
             if stay is not None:

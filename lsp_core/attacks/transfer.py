@@ -64,7 +64,7 @@ class Transfer:
                 current = step.images[pursuit.rows]
                 seen = pursuit.view(current, gradient=False)
                 pursuit.put(current, seen.logits)
-                pursuit.close(seen.fooled)
+                pursuit.take(current, seen, last=True)
             pursuit.report(step.restart, step.number)
 
         self.attack(self.source, images, labels, on_step=try_on_model)

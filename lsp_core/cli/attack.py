@@ -14,6 +14,7 @@ from torch import Tensor
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.table import ATTACKS, parse_attack
+from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     DataRoot,
     Device,
@@ -28,7 +29,6 @@ from lsp_core.cli.options import (
     Steps,
     check_folder,
     check_json,
-    console,
     names,
     open_model,
     open_other,

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lsp_core.attacks.norms import NORMS
 from lsp_core.audit import Audited, Report
 from lsp_core.audit import audit as run_audit
+from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     BatchSize,
     DataRoot,
@@ -23,7 +24,6 @@ from lsp_core.cli.options import (
     ModelOnImages,
     Seed,
     check_json,
-    console,
     open_model,
     open_other,
     radius,

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from lsp_core.bench import DATASETS, PARTS, QUICK, Extent, Measurement, measure, open_pairs
 from lsp_core.bench.report import HEADINGS, cells, machine, to_markdown, to_record
-from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, console, names
+from lsp_core.cli.console import console
+from lsp_core.cli.options import DataRoot, Device, JsonPath, Seed, check_folder, check_json, names
 from lsp_core.device import pick_device
 from lsp_core.store.files import replacing, write_json
 from lsp_core.types import pick

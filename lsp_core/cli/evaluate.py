@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from lsp_core.attacks.describe import label
 from lsp_core.attacks.table import ATTACKS, parse_attacks
+from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     BatchSize,
     DataRoot,
@@ -29,7 +30,6 @@ from lsp_core.cli.options import (
     Source,
     Steps,
     check_json,
-    console,
     names,
     open_model,
     open_other,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from lsp_core.cli.options import DataRoot, Download, JsonPath, check_json, console
+from lsp_core.cli.console import console
+from lsp_core.cli.options import DataRoot, Download, JsonPath, check_json
 from lsp_core.data import Split, load_dataset
 from lsp_core.store.checkpoint import checkpoint_weights, list_checkpoints, read_card
 from lsp_core.store.files import write_json

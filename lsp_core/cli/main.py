@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+import importlib
 import sys
+from pathlib import Path
+from typing import Any
 
-import torch
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from lsp_core.cli.attack import attack
-from lsp_core.cli.audit import audit
-from lsp_core.cli.bench import bench
-from lsp_core.cli.evaluate import evaluate
-from lsp_core.cli.info import info
-from lsp_core.cli.options import plain
-from lsp_core.cli.study import study
-from lsp_core.cli.train import train
+from lsp_core.cli.console import plain
 
-COMMANDS = (train, evaluate, audit, attack, study, bench, info)
+COMMANDS = ("train", "evaluate", "audit", "attack", "study", "bench", "info")  # each a file, and a function in it
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 GOES_ON = {
     "train": " What was finished is kept: the same command goes on with --resume.",
@@ -24,25 +22,53 @@ GOES_ON = {
     "study": " What was finished is kept: the same command goes on.",
 }
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in COMMANDS:
-    app.command()(command)
-
 
 def main() -> None:
     """Run the command line; bad input ends it with one sentence and status 2."""
     try:
-        app()
+        Group(commands=[TyperCommand(name, help=about(name)) for name in COMMANDS], no_args_is_help=True)()
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {sentence(error)}", err=True)
         sys.exit(2)
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, RuntimeError) as error:
+        torch = sys.modules.get("torch")  # whose error can only be there if it is, and which need not be loaded for it
+        if not isinstance(error, MemoryError) and not (torch and isinstance(error, torch.OutOfMemoryError)):
+            raise
         typer.echo("Error: there is too little memory for this: give a smaller --batch-size or --n.", err=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             typer.echo(f"Interrupted.{GOES_ON.get(sys.argv[1], '')}", err=True)
         raise
+
+
+class Group(TyperGroup):
+    """Imports a command when it is run: each of them loads torch, two seconds that a list of them can do without."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the name, the command and its arguments.
+
+        Raises:
+            UsageError: if there is none of that name.
+        """
+        name, _, rest = super().resolve_command(ctx, args)
+        gc.disable()  # nothing that is imported is garbage yet, and to look through it takes a quarter of a second
+        module = importlib.import_module(f"lsp_core.cli.{args[0]}")
+        gc.enable()
+        one = typer.Typer(add_completion=False)
+        one.command(name)(getattr(module, args[0]))
+        return name, typer.main.get_command(one), rest
+
+
+def about(name: str) -> str:
+    """Return what a command says it does, read from its file without importing it.
+
+    >>> about("bench")
+    "Measure our attacks, metrics and training steps side by side with other people's."
+    """
+    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    functions = (part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef))
+    return next(ast.get_docstring(function) or "" for function in functions if function.name == name)
 
 
 def sentence(error: Exception) -> str:

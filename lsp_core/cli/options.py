@@ -1,4 +1,4 @@
-"""What several commands share: their options, the device, and the one console that prints."""
+"""What several commands share: their options, and what they are given."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
-from rich.text import Text
 from torch import Tensor
 
 from lsp_core.attacks.losses import LOSSES
@@ -24,26 +22,6 @@ from lsp_core.store.card import Card
 from lsp_core.store.checkpoint import checkpoint_weights, load_checkpoint
 from lsp_core.store.schema import schema_of
 from lsp_core.types import Classifier
-
-
-def plain(text: str) -> str:
-    r"""Return a text without control characters, which would be commands to a terminal.
-
-    >>> plain("a\x1b[31mb")
-    'a [31mb'
-    """
-    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
-
-
-class PlainConsole(Console):
-    """Prints texts as they stand: they may come from a file that nobody vouches for."""
-
-    def render_str(self, text: str, **settings: Any) -> Text:
-        """Return a text to print."""
-        return super().render_str(plain(text), **settings)
-
-
-console = PlainConsole(markup=False, emoji=False)
 
 
 def names(table: Iterable[str]) -> str:

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json, console
+from lsp_core.cli.console import console
+from lsp_core.cli.options import DataRoot, Device, Download, JsonPath, check_folder, check_json
 from lsp_core.data import ImageDataset, Split, load_dataset
 from lsp_core.device import pick_device
 from lsp_core.radius import show_eps

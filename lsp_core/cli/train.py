@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
+from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     DataRoot,
     Device,
@@ -19,7 +20,6 @@ from lsp_core.cli.options import (
     Seed,
     check_folder,
     check_json,
-    console,
     names,
 )
 from lsp_core.data import DATASETS, load_dataset
@@ -70,15 +70,28 @@ def train(
     given["eps"] = parse_eps(eps) if eps is not None else None
     config = recipe(data, dataset, objective, structure, **given, seed=seed)
     trainer = Trainer(data, config, out, place, command=f"python -m lsp_core {shlex.join(sys.argv[1:])}")
-    if resume and (done := trainer.resume()):
-        console.print(f"{config.name}: {done} of {config.epochs} epochs are done")
+    if resume:
+        _go_back(trainer)
     _run(trainer)
     best = max(trainer.history, key=lambda log: log.score)
     console.print(f"best epoch {best.epoch + 1}: {trainer.path()}  (last: {trainer.path('.last')})")
     if json_path:
         history = [dataclasses.asdict(log) for log in trainer.history]
-        result = {"checkpoint": str(trainer.path()), "config": config.to_record(), "history": history}
+        result = {"checkpoint": str(trainer.path()), "config": trainer.config.to_record(), "history": history}
         write_json(json_path, result)
+
+
+def _go_back(trainer: Trainer) -> None:
+    """Go back to where an earlier run was cut off, if there was one, and say so."""
+    if not (done := trainer.resume()):
+        return
+    config, here = trainer.config, trainer.asked.on(trainer.device).precision
+    console.print(f"{config.name}: {done} of {config.epochs} epochs are done, in {config.precision}")
+    if done < config.epochs and config.precision != here:
+        console.print(
+            f"It goes on as it was begun; this machine is faster in {here}: "
+            f"remove {trainer.path('.resume')} to begin anew."
+        )
 
 
 def _run(trainer: Trainer) -> None:

@@ -1,7 +1,8 @@
 """Data sets of images: those with a name, and folders."""
 
-from lsp_core.data.dataset import DatasetError, ImageDataset, Split, spread, stratified_split
+from lsp_core.data.dataset import DatasetError, ImageDataset, Split
 from lsp_core.data.registry import DATASETS, data_root, load_dataset
+from lsp_core.data.split import spread, stratified_split
 
 __all__ = [
     "DATASETS",

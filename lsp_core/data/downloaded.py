@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lsp_core.data.dataset import DatasetError, ImageDataset, Split, stratified_split
+from lsp_core.data.dataset import DatasetError, ImageDataset, Split
 from lsp_core.data.folder import load_folder
+from lsp_core.data.split import stratified_split
 
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -16,13 +18,18 @@ DIGITS = tuple("0123456789")
 
 
 def load_digits(_root: Path, split: Split, _download: bool) -> ImageDataset:
-    """Load scikit-learn's 1,797 digits of 8x8 pixels: 1,198 to train, 599 to test, each class in proportion."""
-    from sklearn.datasets import load_digits as bundled
+    """Load scikit-learn's 1,797 digits of 8x8 pixels: 1,198 to train, 599 to test, each class in proportion.
 
-    bunch = bundled()
+    Raises:
+        DatasetError: if scikit-learn is not there.
+    """
+    if (found := find_spec("sklearn")) is None or found.origin is None:
+        raise DatasetError("digits are a part of scikit-learn, which is not installed: pip install scikit-learn.")
+    # Its own ``load_digits`` reads this file, too, but takes most of a second to import.
+    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
     # 0..16 to 0..255: rounded, as every other data set here has whole grey levels.
-    images = torch.from_numpy(np.round(bunch.images * (255 / 16)).astype(np.uint8))[:, None]
-    labels = torch.from_numpy(bunch.target).long()
+    images = torch.from_numpy(np.round(table[:, :-1] * (255 / 16)).astype(np.uint8)).view(-1, 1, 8, 8)
+    labels = torch.from_numpy(table[:, -1]).long()
     train, test = stratified_split(labels, held_out=599, seed=0)
     rows = train if split == "train" else test
     return ImageDataset("digits", split, images[rows], labels[rows], DIGITS)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lsp_core.attacks import Ensemble
-from lsp_core.attacks.contract import check_batch, check_logits, check_untargeted
+from lsp_core.attacks.contract import alone, check_batch, check_logits, check_untargeted, passes
 from lsp_core.attacks.describe import label, settings
+from lsp_core.attacks.ensemble import way
+from lsp_core.attacks.losses import margin
 from lsp_core.attacks.norms import NORMS
+from lsp_core.attacks.scouted import scouted
+from lsp_core.evaluation.batches import images_at_once
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
-from lsp_core.evaluation.passes import OnProgress, PassCounter
+from lsp_core.evaluation.passes import FEWEST, Meter, OnProgress, PassCounter
 from lsp_core.evaluation.resume import Sitting, fingerprint
 from lsp_core.types import Attack
+from lsp_core.workers import pick_workers, portions, side_by_side
 
 TOLERANCE = 1e-6
 
@@ -102,6 +109,11 @@ def sequence(attack: Attack) -> tuple[Attack, ...]:
     return attack.attacks if isinstance(attack, Ensemble) else (attack,)
 
 
+def reach(attack: Attack, place: int) -> float:
+    """Return how far images must have been brought for the attack at ``place`` of an ensemble to try them."""
+    return attack.least(place) if isinstance(attack, Ensemble) else 0.0
+
+
 def predict(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     """Return the logits (N,K) of images (N,C,H,W), batch by batch."""
     with torch.no_grad():
@@ -115,6 +127,7 @@ def evaluate(
     attack: Attack | Sequence[Attack],
     batch_size: int = 256,
     *,
+    workers: int | None = None,
     state: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
@@ -123,12 +136,14 @@ def evaluate(
     Of several attacks each gets what the ones before left standing, so that the result is the worst case per example.
 
     Args:
-        model: in evaluation mode, from [0,1] images to logits.
+        model: in evaluation mode, from [0,1] images to logits; several threads may ask it at once.
         images: (N,C,H,W) float in [0,1].
         labels: (N,) int64.
         attack: any ``Attack`` that is not targeted, or several of one norm and eps.
-        batch_size: examples at once; apart from rounding in the model, and from AutoAttack, whose library draws for a
-            whole batch, no result depends on it.
+        batch_size: examples at once, at most; apart from rounding in the model, and from AutoAttack, whose library
+            draws for a whole batch, no result depends on it.
+        workers: batches side by side, each on one core; None is one for each thread that torch would use. No result
+            depends on it.
         state: a file that an interrupted evaluation goes on from; removed at the end.
         on_progress: called with (done, total) passes during each attack, where total falls as examples are fooled;
             what it raises ends the evaluation.
@@ -142,17 +157,32 @@ def evaluate(
         raise ValueError("images are empty, so there is nothing to evaluate.")
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, but it must be 1 or more.")
+    crew = pick_workers(workers, images.device)
     whole = attack if isinstance(attack, Attack) else Ensemble(tuple(attack))
     check_untargeted(whole, "an evaluation")
     path, parts = Path(state) if state else None, sequence(whole)
     identity = fingerprint(model, images, labels, whole) if path else ""
-    sitting = Sitting(path, identity, _right(model, images, labels, batch_size))
+    before = _verdict(model, images, labels, batch_size)
+    sitting = Sitting(path, identity, before.right)
+    subject, meter = scouted(model, images[:FEWEST], len(images) * passes(whole)), Meter(on_progress)
+    size = images_at_once(subject, images, batch_size)
+
+    def work(part: Attack, rows: Tensor) -> _Outcome:
+        counter = meter.open(subject)
+        adversarial = part(counter, images[rows], labels[rows])
+        _check_budget(part, images[rows], adversarial)
+        return rows, _verdict(model, adversarial, labels[rows], batch_size), counter
+
     for place, part in enumerate(parts):
-        for rows in sitting.batches(place, batch_size):
-            counter = PassCounter(model, _relay(on_progress, sitting.passes, sitting.left(parts)))
-            adversarial = part(counter, images[rows], labels[rows])
-            _check_budget(part, images[rows], adversarial)
-            sitting.note(place, rows, ~_right(model, adversarial, labels[rows], batch_size), counter)
+        rows, do = sitting.waiting(place, reach(whole, place)), functools.partial(work, part)
+        meter.done, meter.left = sitting.passes, sitting.left(parts)
+        if images.is_cuda or alone(part):
+            results: Iterable[_Outcome] = map(do, rows.split(batch_size) if len(rows) else ())
+        else:
+            results = side_by_side(do, portions(rows, size, crew, FEWEST), crew, meter.stop)
+        for some, after, counter in results:
+            sitting.note(place, some, ~after.right, way(before.margin[some], after.margin), counter)
+            meter.close(counter, sitting.passes, sitting.left(parts))
     sitting.close()
     if on_progress is not None:
         on_progress(max(1, sitting.passes), max(1, sitting.passes))
@@ -160,16 +190,20 @@ def evaluate(
     return Evaluation(whole, sitting.clean, sitting.robust, sitting.seconds, sitting.fooled_by, *spent)
 
 
-def _relay(on_progress: OnProgress | None, before: int, left: int) -> Callable[[int], None] | None:
-    if on_progress is None:
-        return None
-    return lambda spent: on_progress(before + min(spent, left), before + left)
+class _Verdict(NamedTuple):
+    """Whether each image is right (N,) bool, and its margin (N,): best other logit minus the label's."""
+
+    right: Tensor
+    margin: Tensor
 
 
-def _right(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
+_Outcome = tuple[Tensor, _Verdict, PassCounter]  # the rows of a batch, what became of them, and what it cost
+
+
+def _verdict(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> _Verdict:
     logits = predict(model, images, batch_size)
     check_logits(logits, labels)
-    return logits.argmax(1) == labels
+    return _Verdict(logits.argmax(1) == labels, margin(logits, labels))
 
 
 def _check_budget(attack: Attack, images: Tensor, adversarial: Tensor) -> None:

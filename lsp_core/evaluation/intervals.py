@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats would take longer to import
 
 Z = 1.959963984540054  # 97.5 % of a normal distribution lies below
 
@@ -100,6 +99,8 @@ def crossed_interval(differences: ArrayLike) -> tuple[float, float]:
     >>> [round(bound, 4) for bound in crossed_interval([[1, 0, 0, 0] * 10, [1, 0, 1, 0] * 10, [0, 0, 1, 0] * 10])]
     [0.0407, 0.6259]
     """
+    from scipy.special import stdtrit  # the quantile of Student's t; slow to import, and scipy.stats slower yet
+
     matrix = np.asarray(differences, dtype=np.float64)
     if matrix.ndim != 2 or len(matrix) < 2 or matrix.shape[1] < 1:
         raise ValueError(

@@ -26,6 +26,7 @@ class Sitting:
         clean: (N,) bool, which images the model gets right; the others are not attacked.
         fooled_by: (N,) the place of the attack that fooled an image, -1 if none has.
         tried: (N,) how many attacks of the sequence an image has been through.
+        way: (N,) the largest share of its margin that one of them took away; see ``Ensemble.reach``.
     """
 
     def __init__(self, path: Path | None, fingerprint: str, clean: Tensor):
@@ -33,6 +34,7 @@ class Sitting:
         self.path, self.fingerprint, self.clean = path, fingerprint, clean
         self.fooled_by = torch.full(clean.shape, -1, device=clean.device)
         self.tried = torch.zeros_like(self.fooled_by)
+        self.way = torch.zeros(clean.shape, dtype=torch.float64, device=clean.device)
         self.forward_passes = self.backward_passes = 0
         before = self._read() if path is not None else 0.0
         self._started = time.perf_counter() - before
@@ -52,24 +54,24 @@ class Sitting:
         """Wall time over all sittings."""
         return time.perf_counter() - self._started
 
-    def batches(self, place: int, batch_size: int) -> Sequence[Tensor]:
-        """Return the rows that the attack at ``place`` has still to try, in batches."""
-        rows = (self.robust & (self.tried <= place)).nonzero().squeeze(1)
-        return rows.split(batch_size) if len(rows) else ()
+    def waiting(self, place: int, reach: float = 0.0) -> Tensor:
+        """Return the rows that the attack at ``place`` has still to try, which want ``reach`` of their margin gone."""
+        return (self.robust & (self.tried <= place) & (self.way >= reach)).nonzero().squeeze(1)
 
     def left(self, attacks: Sequence[Attack]) -> int:
         """Return the most passes that are still to come, if no further image is fooled."""
         waiting = (int((self.robust & (self.tried <= place)).sum()) for place in range(len(attacks)))
         return sum(passes(attack) * count for attack, count in zip(attacks, waiting, strict=True))
 
-    def note(self, place: int, rows: Tensor, fooled: Tensor, counter: PassCounter) -> None:
+    def note(self, place: int, rows: Tensor, fooled: Tensor, way: Tensor, counter: PassCounter) -> None:
         """Write down what the attack at ``place`` did to a batch."""
+        self.way[rows] = self.way[rows].maximum(way.double())
         self.fooled_by[rows[fooled]] = place
         self.tried[rows] = place + 1
         self.forward_passes += counter.forward_passes
         self.backward_passes += counter.backward_passes
         if self.path is not None:
-            images = {"fooled_by": self.fooled_by.tolist(), "tried": self.tried.tolist()}
+            images = {key: getattr(self, key).tolist() for key in ("fooled_by", "tried", "way")}
             spent = {"forward_passes": self.forward_passes, "backward_passes": self.backward_passes}
             write_json(self.path, {"fingerprint": self.fingerprint, **images, **spent, "seconds": self.seconds})
 
@@ -86,12 +88,13 @@ class Sitting:
             if found["fingerprint"] != self.fingerprint:
                 return 0.0
             states = torch.tensor([found["fooled_by"], found["tried"]], device=self.clean.device)
+            way = torch.tensor(found["way"], dtype=torch.float64, device=self.clean.device)
             spent = int(found["forward_passes"]), int(found["backward_passes"]), float(found["seconds"])
-            if states.shape[1:] != self.clean.shape or states.is_floating_point():
+            if not states.shape[1:] == way.shape == self.clean.shape or states.is_floating_point():
                 return 0.0
         except (OSError, ValueError, TypeError, KeyError, RuntimeError):
             return 0.0  # nothing there, or nothing that can be used: the work is done again
-        self.fooled_by, self.tried = states.unbind()
+        (self.fooled_by, self.tried), self.way = states.unbind(), way
         self.forward_passes, self.backward_passes, seconds = spent
         return seconds
 

@@ -73,15 +73,6 @@ class Card(Stored):
         """The name of the checkpoint that differs in nothing but the LSP term."""
         return twin_of(self.name)
 
-    def is_twin_of(self, other: Card) -> bool:
-        """Whether the two differ in nothing but the LSP term: one has it, and all other settings are the same."""
-        # Where augment is off, what it would have done is no difference.
-        skipped = {"lsp", "history"} if self.config.get("augment") else {"lsp", "history", "augmentation"}
-        here, there = (
-            {key: value for key, value in card.config.items() if key not in skipped} for card in (self, other)
-        )
-        return (self.lsp is None) != (other.lsp is None) and self.dataset == other.dataset and here == there
-
 
 def twin_of(name: str) -> str:
     """Return what the checkpoint that differs in nothing but the LSP term is called.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +13,7 @@ from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import SchemaError, Stored, read
 from lsp_core.study.grid import Run
 from lsp_core.study.preservation import Preservation
-from lsp_core.training import TrainConfig
+from lsp_core.training import EpochLog, TrainConfig
 from lsp_core.types import Record
 
 
@@ -37,6 +38,17 @@ class Trained(Stored):
         if self.seconds_per_epoch < 0:
             raise ValueError(f"seconds_per_epoch is {self.seconds_per_epoch:g}, but it must be 0 or more.")
 
+    @classmethod
+    def of(cls, history: Sequence[EpochLog]) -> Trained:
+        """Return how a training went that is done."""
+        best = max(history, key=lambda log: log.score)
+        return cls(
+            epoch=best.epoch + 1,
+            epochs=len(history),
+            seconds_per_epoch=round(statistics.median(log.seconds for log in history), 4),
+            held_out={"clean_accuracy": best.clean_accuracy, "robust_accuracy": best.robust_accuracy},
+        )
+
 
 @dataclass(frozen=True)
 class Result(Stored):
@@ -44,7 +56,7 @@ class Result(Stored):
 
     Attributes:
         id: of the run, and the name of the file; what follows says the same in parts.
-        config: a whole ``TrainConfig``.
+        config: a whole ``TrainConfig``, with the precision that the passes ran in.
         machine: of the training; what was measured on another one has its own.
         weights: the ``weights_sha256`` of the best epoch's checkpoint, of which all but ``last`` is.
         evaluations: an entry for each attack.
@@ -103,7 +115,7 @@ class Result(Stored):
         head = (run.id, run.dataset, config.model, run.objective, run.variant, run.seed)
         return cls(*head, config.to_record(), machine)
 
-    def trained(self, training: Trained, weights: str, machine: Machine) -> Result:
+    def trained(self, config: TrainConfig, training: Trained, weights: str, machine: Machine) -> Result:
         """Return this with its training: as it is, if that gave the same weights.
 
         Raises:
@@ -116,7 +128,7 @@ class Result(Stored):
                 f"the file of {self.id} holds figures of other weights than this training gave (another machine or "
                 "library version trains others): remove it to measure them anew."
             )
-        return replace(self, training=training, weights=weights, machine=machine)
+        return replace(self, config=config.to_record(), training=training, weights=weights, machine=machine)
 
     def with_entry(self, entry: Entry) -> Result:
         """Return this with an evaluation; an earlier one of the same attack gives way."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +52,8 @@ class Worker:
     def check(self, run: Run) -> tuple[TrainConfig, Agenda, Result]:
         """Return how a run trains, what it asks to be measured, and what is known of it so far.
 
+        A precision left to the machine is settled by what is known of it, else left to the trainer.
+
         Raises:
             ValueError: if one of these cannot be meant, or its file is damaged or of other settings; hours of work
                 are not thrown away unasked.
@@ -61,13 +62,16 @@ class Worker:
         train, test = self.load(run.dataset, "train"), self.load(run.dataset, "test")
         config = recipe(train, run.dataset, run.objective, run.settings.get("lsp"), **settings, seed=run.seed)
         agenda = Agenda.of(run, config.eps, len(test))
-        known = read_result(run, self.results) or Result.begin(run, config, Machine.of(self.device))
-        if TrainConfig.from_record(known.config) != config:
+        known = read_result(run, self.results)
+        if known is None:
+            return config, agenda, Result.begin(run, config.on(self.device), Machine.of(self.device))
+        begun = TrainConfig.from_record(known.config)
+        if begun != config.as_begun(begun):
             raise ValueError(
                 f"{result_path(run, self.results)} was made with other settings than {run.id} has now: remove the file "
                 "to run it again."
             )
-        return config, agenda, known
+        return begun, agenda, known
 
     def do(self, run: Run) -> Result:
         """Do what is missing of a run, and return all that is known of it.
@@ -78,8 +82,10 @@ class Worker:
         config, agenda, known = self.check(run)
         if not agenda.missing(known):
             return known
-        best, last, training = self._train(run, config)
-        known = known.trained(training, checkpoint_weights(best), Machine.of(self.device))
+        trainer = self._trained(run, config)
+        best, last = trainer.path(), trainer.path(".last")
+        machine = Machine.of(self.device)
+        known = known.trained(trainer.config, Trained.of(trainer.history), checkpoint_weights(best), machine)
         known.write(result_path(run, self.results))
         for part in agenda.missing(known):
             self._say(run, part)
@@ -88,21 +94,14 @@ class Worker:
         shutil.rmtree(self._states(run), ignore_errors=True)
         return known
 
-    def _train(self, run: Run, config: TrainConfig) -> tuple[Path, Path, Trained]:
-        """Train, or go on, or find that it is done; return the checkpoints of the best and the last epoch."""
+    def _trained(self, run: Run, config: TrainConfig) -> Trainer:
+        """Train, or go on, or find that it is done."""
         self._say(run, "training")
         command = f"{self.command} --only {shlex.quote(run.id)}" if self.command else ""
         trainer = Trainer(self.load(run.dataset, "train"), config, self.work / run.id, self.device, command)
         trainer.resume()
-        history = trainer.run(self.on_batch)
-        best = max(history, key=lambda log: log.score)
-        training = Trained(
-            epoch=best.epoch + 1,
-            epochs=len(history),
-            seconds_per_epoch=round(statistics.median(log.seconds for log in history), 4),
-            held_out={"clean_accuracy": best.clean_accuracy, "robust_accuracy": best.robust_accuracy},
-        )
-        return trainer.path(), trainer.path(".last"), training
+        trainer.run(self.on_batch)
+        return trainer
 
     def _measured(self, run: Run, part: str, agenda: Agenda, known: Result, best: Path, last: Path) -> Result:
         """Return what is known, with one more part of the agenda."""

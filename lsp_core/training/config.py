@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lsp_core.lsp.lsp import LSP
 from lsp_core.models import MODELS
+from lsp_core.precision import pick_precision
 from lsp_core.training.objectives import OBJECTIVES
 from lsp_core.types import Precision, Record, check_fields, pick
 
@@ -27,7 +28,8 @@ class TrainConfig:
         augment: change the images at random, in the ways that the data set names (``ImageDataset.changes``).
         held_out: training images set apart to choose the best epoch; never test images.
         limit: use this many training images, the held-out ones among them; None is all.
-        precision: of the forward and backward passes; the weights stay float32.
+        precision: of the forward and backward passes; the weights stay float32. "auto" leaves it to the machine, and
+            what has been trained says which it was.
         ema: decay per step of the weight average that is then validated and saved; 0 keeps none.
         label_smoothing: share of each label that all classes divide among them, in every cross-entropy.
         noise: radius of uniform noise on half the images of each batch, in pixel units: augmentation without any term,
@@ -87,6 +89,17 @@ class TrainConfig:
         """``<data set>-<model>-<objective>[-lsp]``; a folder gives its last name."""
         title = os.path.basename(os.path.abspath(self.dataset))  # also of "." and "fruit/.."
         return f"{title}-{self.model}-{self.objective}{'-lsp' if self.lsp else ''}"
+
+    def on(self, device: str) -> TrainConfig:
+        """Return this with the precision that a training begun on ``device`` has."""
+        return dataclasses.replace(self, precision=pick_precision(self.precision, device))
+
+    def as_begun(self, begun: TrainConfig) -> TrainConfig:
+        """Return this with what it leaves to the machine as in ``begun``: equal to it, if that is what this asks for.
+
+        So a training goes on as it was begun, wherever it goes on, and is known again.
+        """
+        return dataclasses.replace(self, precision=begun.precision) if self.precision == "auto" else self
 
     def to_record(self) -> Record:
         """Return the settings for JSON."""

@@ -10,7 +10,7 @@ from lsp_core.data import DATASETS
 from lsp_core.store.card import Card
 from lsp_core.store.checkpoint import CheckpointError, read_card
 from lsp_core.training.config import TrainConfig
-from lsp_core.training.log import EpochLog
+from lsp_core.training.log import EpochLog, Past
 from lsp_core.training.partition import Partition
 from lsp_core.types import Record
 
@@ -49,25 +49,35 @@ def _place(dataset: str) -> str:
     return dataset if dataset in DATASETS else os.path.abspath(dataset)
 
 
-def finished(paths: Iterable[Path], config: TrainConfig, constants: Record, parts: Partition) -> list[EpochLog]:
-    """Return the history of this very training if all its checkpoints are there and it went to its end, else []."""
+def finished(paths: Iterable[Path], asked: TrainConfig, constants: Record, parts: Partition) -> Past | None:
+    """Return this very training if all its checkpoints are there and it went to its end, else None.
+
+    Args:
+        paths: of its checkpoints.
+        asked: its settings, as a person gave them.
+        constants: what every training has alike or takes from its data.
+        parts: the images.
+    """
     try:
         cards = [read_card(path) for path in paths]
         histories = [[EpochLog(**entry) for entry in card.config["history"]] for card in cards]
+        config = asked.as_begun(_settings(cards[0], constants))
+        this = all(_of_this_training(card, config, constants, parts) for card in cards)
     except (CheckpointError, KeyError, TypeError, ValueError):
-        return []
+        return None
     whole = max(histories, key=len)
-    this = all(_of_this_training(card, config, constants, parts) for card in cards)
-    return whole if this and len(whole) == config.epochs else []
+    return Past(config, whole) if this and len(whole) == config.epochs else None
 
 
 def _of_this_training(card: Card, config: TrainConfig, constants: Record, parts: Partition) -> bool:
-    settings = {key: value for key, value in card.config.items() if key != "history"}
-    fixed = {key: settings.pop(key) for key in constants if key in settings}
+    fixed = {key: card.config[key] for key in constants if key in card.config}
     if not config.augment:
         fixed.pop("augmentation", None)  # it says what would have been done
-    try:
-        same = TrainConfig.from_record(settings) == config
-    except ValueError:
-        return False
-    return same and all(constants[key] == value for key, value in fixed.items()) and parts.agrees(vars(card))
+    same = _settings(card, constants) == config and all(constants[key] == value for key, value in fixed.items())
+    return same and parts.agrees(vars(card))
+
+
+def _settings(card: Card, constants: Record) -> TrainConfig:
+    return TrainConfig.from_record(
+        {key: value for key, value in card.config.items() if key != "history" and key not in constants}
+    )

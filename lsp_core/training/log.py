@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lsp_core.attacks import PGD
 from lsp_core.store.card import Card
@@ -32,6 +33,13 @@ class EpochLog:
     def score(self) -> float:
         """The figure that the best epoch is chosen by: the mean of clean and PGD accuracy, for every objective."""
         return (self.clean_accuracy + self.robust_accuracy) / 2
+
+
+class Past(NamedTuple):
+    """How far a training has come: the settings that it runs with, and its epochs so far."""
+
+    config: TrainConfig
+    history: list[EpochLog]
 
 
 def validation_attack(config: TrainConfig) -> PGD:

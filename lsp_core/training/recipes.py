@@ -44,14 +44,14 @@ RECIPES: dict[str, Recipe] = {
         crafting_lsp={**CRAFTED, "weight": 20.0},
     ),
     "mnist": Recipe(
-        {"model": "cnn", "epochs": 10, "precision": "bfloat16"},
+        {"model": "cnn", "epochs": 10, "precision": "auto"},
         clean={"eps": 0.1},
         clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3},
         crafting={"eps": 0.3, "steps": 5, "epochs": 5},
         crafting_lsp={**CRAFTED, "weight": 10.0},
     ),
     "cifar10": Recipe(
-        {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "bfloat16"},
+        {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "auto"},
         clean={"eps": 2 / 255},
         clean_lsp={**NOISE, "weight": 100.0, "eps": 8 / 255},
         crafting={"eps": 8 / 255, "steps": 4, "epochs": 10},

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from lsp_core.store.checkpoint import CheckpointError, save_tensors
 from lsp_core.training.config import TrainConfig
-from lsp_core.training.log import EpochLog
+from lsp_core.training.log import EpochLog, Past
 from lsp_core.training.partition import Partition
 from lsp_core.types import Classifier, Record
 
@@ -47,8 +47,8 @@ class RunState:
         state = {"config": config.to_record(), "data": parts.to_record(), "history": logs}
         save_tensors(path, tensors, {"state": json.dumps(state)})
 
-    def load(self, path: Path, config: TrainConfig, parts: Partition, device: str) -> list[EpochLog]:
-        """Go back to the state in ``path``; return the history that was saved with it.
+    def load(self, path: Path, asked: TrainConfig, parts: Partition, device: str) -> Past:
+        """Go back to the state in ``path``; return the settings and the history that were saved with it.
 
         Raises:
             CheckpointError: if the run was of other settings or other images, or the file is damaged.
@@ -58,26 +58,24 @@ class RunState:
                 state: Record = json.loads(file.metadata()["state"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             history = [EpochLog(**entry) for entry in state["history"]]
-            other = self._other(state, config, parts)
-            if not other:
+            config, agrees = self._begun(state, asked), parts.agrees(state["data"])
+            if config is not None and agrees:
                 self._restore(tensors, config)
+                return Past(config, history)
         except (OSError, SafetensorError, RuntimeError, TypeError, KeyError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{path} is no run that can go on here (on another device, perhaps): remove the file to start anew."
             ) from error
-        if other:
-            raise CheckpointError(f"{path} belongs to a run with other {other}: repeat those, or remove the file.")
-        return history
+        other = "settings" if config is None else "images"
+        raise CheckpointError(f"{path} belongs to a run with other {other}: repeat those, or remove the file.")
 
-    def _other(self, state: Record, config: TrainConfig, parts: Partition) -> str:
-        """Return what tells the run of a saved state from this one, "" if nothing does."""
+    def _begun(self, state: Record, asked: TrainConfig) -> TrainConfig | None:
+        """Return the settings of a saved state, None if they are not what is asked for."""
         try:
-            same = TrainConfig.from_record(state["config"]) == config
+            begun = TrainConfig.from_record(state["config"])
         except ValueError:
-            same = False
-        if not same:
-            return "settings"
-        return "" if parts.agrees(state["data"]) else "images"
+            return None
+        return begun if begun == asked.as_begun(begun) else None
 
     def _restore(self, tensors: dict[str, Tensor], config: TrainConfig) -> None:
         self.model.load_state_dict(_below("model.", tensors))

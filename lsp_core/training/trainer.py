@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from lsp_core.training.average import weight_average
 from lsp_core.training.config import TrainConfig
 from lsp_core.training.criterion import Criterion
 from lsp_core.training.earlier import finished, refuse_other_data
-from lsp_core.training.log import EpochLog, training_card, validation_attack
+from lsp_core.training.log import EpochLog, Past, training_card, validation_attack
 from lsp_core.training.objectives import OBJECTIVES
 from lsp_core.training.partition import Partition
 from lsp_core.training.resume import RunState
@@ -45,6 +46,11 @@ class Trainer:
     """A training that can be cut off after any epoch and go on with the same result.
 
     Writes ``NAME.safetensors`` (best epoch), ``NAME.last.safetensors`` and, until done, ``NAME.resume.safetensors``.
+
+    Attributes:
+        asked: the settings as they were given.
+        config: those that it runs with. A precision left to the machine is the machine's, or after ``resume`` the one
+            that the training was begun in, so that it ends with the same result wherever it goes on.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Trainer:
         if config.augment and not data.changes:
             raise ValueError(f"augment is on, but {data.name} names no random change that keeps a class: leave it off.")
         self.constants = constants(config, data)
+        self.asked, config = config, config.on(device)
         parts = Partition.of(data.to(device), config)
         self.config, self.device, self.command, self.parts = config, device, command, parts
         self.train_set, self.held_out = parts.train, parts.held_out
@@ -156,7 +163,10 @@ class Trainer:
         """
         path = self.path(".resume")
         if path.exists():
-            self.history = self._state.load(path, self.config, self.parts, self.device)
+            past: Past | None = self._state.load(path, self.asked, self.parts, self.device)
         else:  # a training that is done is not done again
-            self.history = finished((self.path(), self.path(".last")), self.config, self.constants, self.parts)
+            past = finished((self.path(), self.path(".last")), self.asked, self.constants, self.parts)
+        if past is not None:
+            self.config, self.history = past
+            self._criterion = dataclasses.replace(self._criterion, config=past.config)
         return len(self.history)

@@ -65,6 +65,19 @@ def test_nothing_slow_is_imported_before_the_port_is_open(environment):
     assert found.stdout.strip() == "[]"
 
 
+def test_a_page_that_waits_gets_what_its_verdict_needs_and_the_rest_is_left_for_later(environment):
+    later = ("scipy", "sklearn", "torchvision", "captum", "matplotlib", "altair", "pandas")
+    code = f"""
+import sys
+from app import preload
+preload.start()
+preload.wait()
+print("app.panels.verdict" in sys.modules, [name for name in {later} if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True []"
+
+
 @pytest.mark.parametrize(("name", "sentence"), [("tpu", "unknown device 'tpu'"), ("cuda", "torch finds no GPU here")])
 def test_a_device_that_is_not_here_ends_it_with_a_sentence(name, sentence, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -86,9 +86,9 @@ def test_survivors_only_go_through_the_model():
     left = int((~fooled).sum())
     model = Counted(net)
     Ensemble((FGSM(EPS), Noise(EPS, draws=2)))(model, images, labels)
-    assert model.forwards[:3] == [60, 60, left]  # FGSM, what it made of them, and noise
+    assert model.forwards[:4] == [60, 60, 60, left]  # the images, FGSM, what it made of them, and noise
     first_draw = net(Noise(EPS, draws=1)(net, images[~fooled], labels[~fooled])).argmax(1) == labels[~fooled]
-    assert model.forwards[3] == first_draw.sum()
+    assert model.forwards[4] == first_draw.sum()
 
 
 def test_what_is_fooled_stays_as_what_fooled_it():

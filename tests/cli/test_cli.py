@@ -1,6 +1,8 @@
 """The command line: what a person types, what comes back, and one sentence with status 2 on bad input."""
 
+import dataclasses
 import functools
+import importlib
 import itertools
 import json
 import os
@@ -16,10 +18,47 @@ import torch
 from PIL import Image
 
 import lsp_core
+from lsp_core.cli.main import COMMANDS
 from lsp_core.cli.options import pick_device
 from lsp_core.radius import parse_eps, show_eps
+from lsp_core.training.recipes import RECIPES
 
 SHORT = ("--epochs", 1, "--n", 400, "--batch-size", 64)
+
+# --- What there is ---
+
+
+def test_help_says_of_each_command_what_the_command_says_of_itself(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    shown = [" ".join(line.strip("│ ").split()) for line in out.splitlines()]
+    for name in COMMANDS:
+        command = getattr(importlib.import_module(f"lsp_core.cli.{name}"), name)
+        assert f"{name} {' '.join(command.__doc__.split())}" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_of_its_own(run, name):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert f"lsp_core {name} [OPTIONS]" in out
+    assert "--json" in out
+
+
+def test_an_unknown_command_is_refused(run):
+    status, out, err = run("evalute", "--n", 3)
+    assert (status, out) == (2, "")
+    assert "No such command 'evalute'. Did you mean 'evaluate'?" in err
+
+
+def test_a_fault_of_the_program_is_not_taken_for_too_little_memory(run, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("lsp_core.cli.info.read_card", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("info", "some.safetensors")
+
 
 # --- train ---
 
@@ -47,7 +86,11 @@ def test_train_makes_a_twin_with_lsp(run, tmp_path):
     assert card.config["eps"] == 16 / 255
 
 
-def test_train_resumes(run, tmp_path, monkeypatch):
+LONGER = ("train", "digits", "--epochs", 2, "--n", 400, "--out")
+
+
+def cut_off(run, folder, monkeypatch):
+    """Train for one epoch of two."""
     from lsp_core.training.resume import RunState
 
     save = RunState.save
@@ -58,14 +101,36 @@ def test_train_resumes(run, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(RunState, "save", cut)
-        status, _, err = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path)
+        status, _, err = run(*LONGER, folder)
     assert status == 130
     assert "goes on with --resume" in err
     assert "Traceback" not in err
-    status, out, _ = run("train", "digits", "--epochs", 2, "--n", 400, "--out", tmp_path, "--resume")
+
+
+def test_train_resumes(run, tmp_path, monkeypatch):
+    cut_off(run, tmp_path, monkeypatch)
+    status, out, _ = run(*LONGER, tmp_path, "--resume")
     assert status == 0
-    assert "digits-cnn-standard: 1 of 2 epochs are done" in out
+    assert "digits-cnn-standard: 1 of 2 epochs are done, in float32" in out
+    assert "as it was begun" not in out
     assert lsp_core.load_checkpoint(tmp_path / "digits-cnn-standard.last.safetensors")[1].epoch == 2
+
+
+def test_train_says_where_another_precision_would_be_faster(run, tmp_path, monkeypatch, processor):
+    digits = RECIPES["digits"]
+    auto = dataclasses.replace(digits, common={**digits.common, "precision": "auto"})
+    monkeypatch.setitem(RECIPES, "digits", auto)
+    processor(True, False)
+    cut_off(run, tmp_path, monkeypatch)
+    processor(False, False)
+    status, out, _ = run(*LONGER, tmp_path, "--resume", "--json", tmp_path / "train.json")
+    assert status == 0
+    said = " ".join(out.split())
+    assert "1 of 2 epochs are done, in bfloat16 It goes on as it was begun; this machine is faster in float32" in said
+    assert json.loads((tmp_path / "train.json").read_text())["config"]["precision"] == "bfloat16"
+    status, out, _ = run(*LONGER, tmp_path, "--resume")
+    assert "2 of 2 epochs are done, in bfloat16" in out
+    assert "as it was begun" not in out
 
 
 @pytest.mark.parametrize(

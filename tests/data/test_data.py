@@ -62,6 +62,22 @@ def test_digits_are_stratified_and_the_same_every_time(digits_train, digits_test
     assert load_dataset("digits").images.equal(digits_test.images)  # test is the default split
 
 
+def test_the_digits_test_set_is_the_one_that_scikit_learn_sets_apart(digits_test):
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    _, rows = train_test_split(np.arange(1797), test_size=599, random_state=0, stratify=bunch.target)
+    expected = np.round(bunch.images[np.sort(rows)] * 255 / 16).astype(np.uint8)
+    assert (digits_test.images[:, 0].numpy() == expected).all()
+    assert (digits_test.labels.numpy() == bunch.target[np.sort(rows)]).all()
+
+
+def test_digits_without_scikit_learn_are_one_sentence(monkeypatch):
+    monkeypatch.setattr("lsp_core.data.downloaded.find_spec", lambda name: None)
+    assert "pip install scikit-learn" in refused("digits")
+
+
 # --- ImageDataset ---
 
 
@@ -106,6 +122,22 @@ def test_a_stratified_split_is_disjoint_complete_and_seeded():
     assert kept.tolist() == sorted(kept.tolist())
     assert stratified_split(labels, 20, seed=1)[1].equal(apart)
     assert not stratified_split(labels, 20, seed=2)[1].equal(apart)
+
+
+def test_a_stratified_split_has_the_rows_of_scikit_learn():
+    """Every checkpoint was trained and measured on such rows: ties, empty classes and remainders included."""
+    from sklearn.model_selection import train_test_split
+
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        counts = generator.integers(0, 40, size=generator.integers(1, 12)) * generator.integers(0, 2) + 6
+        labels = generator.permutation(np.repeat(np.arange(len(counts)) * 2, counts))
+        held_out = int(generator.integers(len(counts), len(labels) - len(counts) + 1))
+        seed = int(generator.integers(2**32))
+        rows = np.arange(len(labels))
+        expected = train_test_split(rows, test_size=held_out, random_state=seed, stratify=labels)
+        for found, theirs in zip(stratified_split(torch.tensor(labels), held_out, seed), expected, strict=True):
+            assert found.tolist() == sorted(theirs.tolist())
 
 
 # --- Names and absence ---

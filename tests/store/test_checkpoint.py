@@ -123,14 +123,6 @@ def test_twins_name_each_other():
     assert plain.twin == CARD.name
 
 
-@pytest.mark.parametrize(("augment", "twins"), [(False, True), (True, False)])
-def test_twins_may_differ_in_an_augmentation_that_neither_had(augment, twins):
-    settings = {**CARD.config, "augment": augment}
-    plain = dataclasses.replace(CARD, lsp=None, config={**settings, "augmentation": "flips, where augment is on"})
-    other = dataclasses.replace(CARD, config={**settings, "augmentation": "none, where augment is on"})
-    assert plain.is_twin_of(other) is other.is_twin_of(plain) is twins
-
-
 def test_a_checkpoint_is_readable_by_others_and_leaves_nothing_beside_it(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o644
     assert os.listdir(saved.parent) == [saved.name]

@@ -218,3 +218,55 @@ def test_a_damaged_file_is_refused_before_anything_is_done(worker, done):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"baseline-0.json is no lsp-lab/run/2 file: .* remove it"):
         worker().check(RUN)
+
+
+# --- A precision that is left to the machine ---
+
+AUTO, *_ = parse_preset("tiny", TINY.replace("limit = 300", 'limit = 300, precision = "auto"')).runs()
+HAS, LACKS = (True, False), (False, False)
+
+
+def die(_run, part):
+    if part == "pgd":
+        raise Killed
+
+
+def die_in_epoch_2(epoch, *_):
+    if epoch == 1:
+        raise Killed
+
+
+def test_a_result_says_in_which_precision_its_run_was_trained(worker, tmp_path, processor):
+    processor(*HAS)
+    assert worker().check(AUTO)[2].config["precision"] == "bfloat16"
+    found = worker().do(AUTO)
+    (path,) = (tmp_path / "work" / AUTO.id).glob("*.last.safetensors")
+    assert found.config["precision"] == read_card(path).config["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize("cut", [{"on_batch": die_in_epoch_2}, {"on_part": die}], ids=["training", "attacking"])
+def test_a_study_goes_on_in_the_precision_that_a_run_was_begun_in(worker, tmp_path, processor, cut):
+    processor(*HAS)
+    whole = Worker(tmp_path / "a", tmp_path / "b", load).do(AUTO)
+    with pytest.raises(Killed):
+        worker(**cut).do(AUTO)
+    processor(*LACKS)
+    assert strip(worker().do(AUTO)) == strip(whole)
+
+
+def test_figures_from_a_machine_of_another_precision_are_added_to(worker, tmp_path, processor):
+    processor(*HAS)
+    first = worker().do(AUTO)
+    shutil.rmtree(tmp_path / "work")
+    processor(*LACKS)
+    assert heard_while(worker, AUTO) == (first, [])
+    again, heard = heard_while(worker, dataclasses.replace(AUTO, attacks=MORE.attacks))
+    assert heard == ["training", "fgsm"]  # trained anew as it was, so its figures are of these weights
+    assert dataclasses.replace(again, evaluations=again.evaluations[:1]) == first
+
+
+def test_a_precision_that_a_preset_names_is_another_setting(worker, processor):
+    processor(*HAS)
+    worker().do(AUTO)
+    with pytest.raises(ValueError, match="was made with other settings"):
+        worker().check(dataclasses.replace(AUTO, settings={**AUTO.settings, "precision": "float32"}))

@@ -666,14 +666,14 @@ def test_twins_differ_in_nothing_but_the_term(dataset, objective):
     assert twin.name == f"{plain.name}-lsp"
 
 
-# As they were when the shipped checkpoints and the study were trained.
+# As they were when the shipped checkpoints and the study were trained, where auto was bfloat16.
 PINNED = {
     ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 200.0, 0.3)),
     ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 20.0, 0.2)),
-    ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "bfloat16", 1000, ("noise", 60.0, 0.3)),
-    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "bfloat16", 1000, ("adversarial", 10.0, 0.3)),
-    ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "bfloat16", 1000, ("noise", 100.0, 8 / 255)),
-    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "bfloat16", 1000, ("adversarial", 10.0, 8 / 255)),
+    ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
+    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 10.0, 0.3)),
+    ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
+    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 10.0, 8 / 255)),
 }
 
 
@@ -766,7 +766,10 @@ def test_a_record_without_a_model_raises():
     [
         ({"model": "vgg"}, "unknown model 'vgg': choose one of cnn"),
         ({"objective": "magic"}, "unknown objective 'magic': choose one of standard"),
-        ({"precision": "float16"}, "precision of TrainConfig is 'float16', but it must be one of float32, bfloat16"),
+        (
+            {"precision": "float16"},
+            "precision of TrainConfig is 'float16', but it must be one of auto, float32, b",
+        ),
         ({"precision": [1]}, r"precision of TrainConfig is \[1\]"),
         ({"model": ["cnn"]}, r"model of TrainConfig is \['cnn'\], but it must be text"),
         ({"epochs": "ten"}, "epochs of TrainConfig is 'ten', but it must be a whole number"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.figures.html import render
 from app.figures.pictures import data_uri, heat
 from app.panels.lanes import lane_names
-from app.state.cores import helpers, side_by_side
+from app.state.cores import both
 from app.state.jobs import Job, Lane
 from app.state.worked import saliency_maps
 from lsp_core.explain.saliency import METHODS
@@ -33,7 +33,7 @@ def draw_saliency(job: Job) -> None:
     )
     named = zip(lane_names(job), job.lanes, strict=True)
     there = [(name, lane, lane.trace) for name, lane in named if lane.trace is not None]
-    found = side_by_side(helpers(), lambda one: _maps(job, one[1], one[2], method), there)
+    found = both(lambda one: _maps(job, one[1], one[2], method), there)
     shown = [(*one, maps) for one, maps in zip(there, found, strict=True)]
     scale = float(np.quantile(np.abs(np.concatenate([maps for *_, maps in shown])), 0.99))
     st.html(render("saliency", cards=[_card(name, lane, trace, maps, scale) for name, lane, trace, maps in shown]))

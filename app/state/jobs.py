@@ -6,6 +6,7 @@ The threads draw nothing. They write into their Job, and the page reads it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -13,13 +14,14 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app.state.cores import attackers, helpers, side_by_side
+from app.state.cores import helpers
 from app.state.images import reference_rows
 from app.state.models import LoadedModel
 from app.state.worked import reference_embedding
 from lsp_core.attacks import PGD
 from lsp_core.data import DatasetError
 from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
+from lsp_core.workers import side_by_side
 
 ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
 NEIGHBORS = 8
@@ -73,7 +75,7 @@ class Job:
     looked_at: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     state: str = "waiting"
-    problems: list[str] = field(default_factory=list)
+    problem: str = ""
     stop_wanted: bool = False
     future: Future[None] | None = None
     search: list[Future[None]] = field(default_factory=list)
@@ -82,11 +84,6 @@ class Job:
     def active(self) -> bool:
         """Whether there is more to come."""
         return self.state in ("waiting", "running")
-
-    @property
-    def problem(self) -> str:
-        """What went wrong first, in a sentence."""
-        return self.problems[0] if self.problems else ""
 
     @property
     def steps_done(self) -> int:
@@ -105,32 +102,32 @@ class Job:
             wait([self.future], seconds)
 
     def run(self) -> None:
-        """Attack both models at once. Runs in the worker thread, which waits for theirs."""
-        self.state = "running"
-        ended = side_by_side(attackers(), self._attack, self.lanes)
+        """Attack both models side by side. Runs in the worker thread, which waits for theirs."""
+        self.state, ended = "running", "done"
+        try:
+            deque(side_by_side(self._attack, self.lanes, len(self.lanes), self._end), maxlen=0)
+        except Cancelled:
+            ended = "stopped"
+        except Exception as error:  # the page must say something whatever happens
+            self.problem, ended = tell(error, "The attack"), "failed"
         self.seconds = time.monotonic() - self.started
-        self.state = "failed" if self.problems else "done" if all(ended) else "stopped"
+        self.state = ended
 
-    def _attack(self, lane: Lane) -> bool:
-        """Attack one model; return whether that came to its end. What goes wrong with one ends the other, too."""
+    def _end(self) -> None:
+        self.stop_wanted = True
+
+    def _attack(self, lane: Lane) -> None:
         request, loaded = self.request, lane.model
 
         def on_step(so_far: Trace) -> None:
             lane.trace = so_far
-            if self.stop_wanted or self.problems or time.monotonic() - self.looked_at > ABANDONED_AFTER:
+            if self.stop_wanted or time.monotonic() - self.looked_at > ABANDONED_AFTER:
                 raise Cancelled
             loaded.lock.pass_on()  # between two steps the model is free for whoever else waits for it
 
-        try:
-            image = loaded.put(request.image)
-            with loaded.lock:
-                lane.trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
-        except Cancelled:
-            return False
-        except Exception as error:  # the page must say something whatever happens
-            self.problems.append(tell(error, "The attack"))
-            return False
-        return True
+        image = loaded.put(request.image)
+        with loaded.lock:
+            lane.trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
 
     def find_neighbors(self, seconds: float) -> bool:
         """Look for the neighbours of both models that have a trace, side by side; return whether that is over.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.state.cores import helpers, side_by_side
+from app.state.cores import both
 from app.state.images import gallery_rows, reference_rows, test_images
 from app.state.models import LoadedModel
 from lsp_core import evaluate
@@ -44,7 +44,7 @@ def _embedded(of: LoadedModel, batch: Tensor) -> Tensor:
 def gallery_outcomes(pair: tuple[LoadedModel, LoadedModel], attack: PGD) -> list[list[bool]]:
     """Return which images of the gallery each model gets right before and after the attack: both side by side."""
     with st.spinner("Trying the gallery's images …"):
-        return side_by_side(helpers(), lambda of: _gallery_outcome(of, of.digest, attack), pair)
+        return both(lambda of: _gallery_outcome(of, of.digest, attack), pair)
 
 
 @st.cache_data(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})

@@ -251,19 +251,32 @@ class Exclusive(Throttled):
                 self.user.release()
 
 
+class Meeting(Throttled):
+    """A model that waits for another in its first pass."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def features(self, images):
+        if self.passes == 0:
+            self.place.wait()
+        return super().features(images)
+
+
 def test_both_models_are_attacked_at_once(pool):
     """Each waits for the other in its first pass, which neither would leave if they came one after the other."""
-    both = threading.Barrier(2, timeout=PATIENCE)
-
-    class Meeting(Throttled):
-        def features(self, images):
-            if self.passes == 0:
-                both.wait()
-            return super().features(images)
-
-    job = submit(make_request(Meeting(), Meeting()), pool)
+    place = threading.Barrier(2, timeout=PATIENCE)
+    job = submit(make_request(Meeting(place), Meeting(place)), pool)
     until(lambda: not job.active, "the end")
     assert (job.state, job.problem) == ("done", "")
+
+
+def test_the_gallery_is_tried_on_both_models_at_once():
+    place = threading.Barrier(2, timeout=PATIENCE)
+    request = make_request(Meeting(place), Meeting(place))
+    outcomes = gallery_outcomes(request.models, request.attack)
+    assert list(map(len, outcomes)) == 2 * [len(gallery_rows("toy"))]
 
 
 def test_side_by_side_comes_the_same_as_alone(pool):
@@ -309,7 +322,7 @@ def test_what_goes_wrong_with_one_model_ends_the_other(pool, broken):
 def test_of_two_failures_the_first_is_told(pool):
     class Late(Broken):
         def features(self, images):
-            until(lambda: job.problem, "the other's failure")
+            until(lambda: job.stop_wanted, "the other's failure")
             raise self.error
 
     leave = threading.Event()
@@ -348,10 +361,11 @@ def test_a_lane_runs_on_one_core_and_nobody_else_is_told_so(pool, before, share)
             until(lambda job=job: not job.active, "the end")
             assert [model.model.cores for model in request.models] == [{1}, {1}]
             assert torch.get_num_threads() == asked_elsewhere(torch.get_num_threads) == before
+        gallery_outcomes(request.models, request.attack)
+        assert [model.model.cores for model in request.models] == [{1}, {1}]
         for model in request.models:
             model.model.cores.clear()
-        gallery_outcomes(request.models, request.attack)  # a batch gains by more cores, of which each has its share
-        assert job.find_neighbors(PATIENCE)
+        assert job.find_neighbors(PATIENCE)  # large batches gain by more cores, of which each model has its share
         assert [model.model.cores for model in request.models] == [{share}, {share}]
         assert torch.get_num_threads() == asked_elsewhere(torch.get_num_threads) == before
     finally:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 T = TypeVar("T")
@@ -80,13 +80,15 @@ def take_threads(count: int) -> None:
     asks, torch sets that, too, so it is asked first.
     """
     torch.get_num_threads()
-    _openmp().limit(limits=count)
+    _openmp()(count)
 
 
 @functools.cache
-def _openmp() -> Any:
-    """Return what holds OpenMP's numbers; to look for it takes a while."""
-    return ThreadpoolController().select(user_api="openmp")
+def _openmp() -> Callable[[int], None]:
+    """Return what sets OpenMP's number of the thread that calls it; where torch has no OpenMP, torch's for all."""
+    # Of the library that torch is linked with. To search all that are loaded can deadlock beside a thread that imports.
+    found: Callable[[int], None] = getattr(ctypes.CDLL(torch._C.__file__), "omp_set_num_threads", torch.set_num_threads)
+    return found
 
 
 def portions(rows: Tensor, most: int, workers: int, fewest: int) -> list[Tensor]:

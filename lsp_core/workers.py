@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -42,7 +44,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int, stop:
             the items that are finished.
         stop: called when an item fails or the caller loses interest; it should make the others end early.
     """
-    threads, failed = torch.get_num_threads(), list[BaseException]()
+    failed = list[BaseException]()
 
     def guarded(item: T) -> R:
         if failed:
@@ -54,8 +56,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int, stop:
             stop()
             raise
 
-    # torch.set_num_threads is for the thread that calls it, and for those begun later: so it is taken back below.
-    with ThreadPoolExecutor(min(workers, max(1, len(items))), "worker", torch.set_num_threads, (1,)) as pool:
+    with ThreadPoolExecutor(min(workers, max(1, len(items))), "worker", take_threads, (1,)) as pool:
         futures = [pool.submit(guarded, item) for item in items]
         try:
             for future in futures:
@@ -69,7 +70,25 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], workers: int, stop:
                 for future in futures:
                     future.cancel()
             pool.shutdown()
-            torch.set_num_threads(threads)
+
+
+def take_threads(count: int) -> None:
+    """Let torch use so many threads for what this thread asks of it, and leave all others alone.
+
+    ``torch.set_num_threads`` decides for the whole process: for every thread that first asks torch for something after
+    it, or just then, and no moment is safe to set it back. OpenMP keeps a number for each thread. Where a thread first
+    asks, torch sets that, too, so it is asked first.
+    """
+    torch.get_num_threads()
+    _openmp()(count)
+
+
+@functools.cache
+def _openmp() -> Callable[[int], None]:
+    """Return what sets OpenMP's number of the thread that calls it; where torch has no OpenMP, torch's for all."""
+    # Of the library that torch is linked with. To search all that are loaded can deadlock beside a thread that imports.
+    found: Callable[[int], None] = getattr(ctypes.CDLL(torch._C.__file__), "omp_set_num_threads", torch.set_num_threads)
+    return found
 
 
 def portions(rows: Tensor, most: int, workers: int, fewest: int) -> list[Tensor]:

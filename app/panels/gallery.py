@@ -9,7 +9,7 @@ from app.figures.text import plain
 from app.panels.upload import forget_upload
 from app.state.images import Picture, gallery_rows, images_for
 from app.state.models import LoadedModel
-from app.state.worked import gallery_outcome
+from app.state.worked import gallery_outcomes
 from lsp_core.attacks import PGD
 from lsp_core.radius import show_eps
 
@@ -22,7 +22,7 @@ def choose_picture(pair: tuple[LoadedModel, LoadedModel], default: PGD) -> Pictu
     """
     dataset = pair[0].card.dataset
     data, rows = images_for(pair[0].card), gallery_rows(dataset)
-    outcomes = [gallery_outcome(one, default) for one in pair]
+    outcomes = gallery_outcomes(pair, default)
     differ = [row for row, a, b in zip(rows, *outcomes, strict=True) if a != b]
     opening = differ[0] if differ else rows[0]
     if st.session_state.get("gallery") not in rows or st.session_state.get("gallery-of") != dataset:

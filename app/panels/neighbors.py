@@ -8,20 +8,27 @@ import streamlit as st
 
 from app.figures.html import render
 from app.figures.pictures import data_uri
+from app.figures.text import sentence
 from app.panels.lanes import lane_names
 from app.state.images import reference_rows, test_images
 from app.state.jobs import Job
 from app.state.models import LoadedModel
 from lsp_core.explain.trace import Neighborhood
 
+GLANCE = 0.25  # seconds between two looks at what goes on
+
 
 def draw_neighbors(job: Job) -> None:
     """Draw the nearest reference images of both models before and after, marked as kept, lost or new."""
     st.subheader("Are the neighbours kept?", anchor=False)
+    place = st.empty()
+    while not job.find_neighbors(GLANCE):
+        place.caption("Looking for them …")  # here Streamlit sees whether somebody wants something else by now
+    place.empty()
     lanes = [(lane, name) for lane, name in zip(job.lanes, lane_names(job), strict=True) if lane.neighborhood]
     if not lanes:
-        why = "its test images are not here" if job.state == "done" else "the attack ended before they were looked for"
-        st.caption(f"There are no neighbours to show: {why}.")
+        why = next((lane.alone for lane in job.lanes if lane.alone), "")
+        st.caption(f"There are no neighbours to show: {sentence(why)}")
         return
     cards = [
         _card(lane.model, lane.neighborhood, lane.trace.label, name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.figures.html import render
 from app.figures.pictures import data_uri, heat
 from app.panels.lanes import lane_names
+from app.state.cores import both
 from app.state.jobs import Job, Lane
 from app.state.worked import saliency_maps
 from lsp_core.explain.saliency import METHODS
@@ -30,11 +31,10 @@ def draw_saliency(job: Job) -> None:
         required=True,
         label_visibility="collapsed",
     )
-    shown = [
-        (name, lane, lane.trace, _maps(job, lane, lane.trace, method))
-        for name, lane in zip(lane_names(job), job.lanes, strict=True)
-        if lane.trace is not None
-    ]
+    named = zip(lane_names(job), job.lanes, strict=True)
+    there = [(name, lane, lane.trace) for name, lane in named if lane.trace is not None]
+    found = both(lambda one: _maps(job, one[1], one[2], method), there)
+    shown = [(*one, maps) for one, maps in zip(there, found, strict=True)]
     scale = float(np.quantile(np.abs(np.concatenate([maps for *_, maps in shown])), 0.99))
     st.html(render("saliency", cards=[_card(name, lane, trace, maps, scale) for name, lane, trace, maps in shown]))
     st.caption(

@@ -1,23 +1,27 @@
-"""An attack on both models in a worker thread, watched and stopped from the page.
+"""An attack on both models side by side, watched and stopped from the page.
 
-The thread draws nothing. It writes into its Job, and the page reads it.
+The threads draw nothing. They write into their Job, and the page reads it.
 """
 
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import streamlit as st
+import torch
 from torch import Tensor
 
+from app.state.cores import helpers
 from app.state.images import reference_rows
 from app.state.models import LoadedModel
 from app.state.worked import reference_embedding
 from lsp_core.attacks import PGD
 from lsp_core.data import DatasetError
 from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
+from lsp_core.workers import side_by_side
 
 ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
 NEIGHBORS = 8
@@ -50,11 +54,15 @@ class Request:
 
 @dataclass
 class Lane:
-    """One model's part of a job; its tensors are in the processor's memory, wherever the model lies."""
+    """One model's part of a job; its tensors are in the processor's memory, wherever the model lies.
+
+    The neighbourhood, or what is in its way, is there once the job was asked to look for it.
+    """
 
     model: LoadedModel
     trace: Trace | None = None
     neighborhood: Neighborhood | None = None
+    alone: str = ""
 
 
 @dataclass
@@ -70,6 +78,7 @@ class Job:
     problem: str = ""
     stop_wanted: bool = False
     future: Future[None] | None = None
+    search: list[Future[None]] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
@@ -89,55 +98,64 @@ class Job:
 
     def wait(self, seconds: float) -> None:
         """Give a short attack the time to finish, so that the page need not be drawn twice."""
-        end = time.monotonic() + seconds
-        while self.active and time.monotonic() < end:
-            time.sleep(0.01)
+        if self.future is not None:
+            wait([self.future], seconds)
 
     def run(self) -> None:
-        """Attack with both models in turn. Runs in the worker thread."""
-        self.state = "running"
+        """Attack both models side by side. Runs in the worker thread, which waits for theirs."""
+        self.state, ended = "running", "done"
         try:
-            for lane in self.lanes:
-                self._attack(lane)
-            self.state = "done"
+            deque(side_by_side(self._attack, self.lanes, len(self.lanes), self._end), maxlen=0)
         except Cancelled:
-            self.state = "stopped"
+            ended = "stopped"
         except Exception as error:  # the page must say something whatever happens
-            self.problem = (
-                str(error) if isinstance(error, ValueError) else f"The attack failed: {type(error).__name__}."
-            )
-            self.state = "failed"
+            self.problem, ended = tell(error, "The attack"), "failed"
         self.seconds = time.monotonic() - self.started
+        self.state = ended
+
+    def _end(self) -> None:
+        self.stop_wanted = True
 
     def _attack(self, lane: Lane) -> None:
         request, loaded = self.request, lane.model
 
         def on_step(so_far: Trace) -> None:
-            lane.trace = so_far.cpu()
+            lane.trace = so_far
             if self.stop_wanted or time.monotonic() - self.looked_at > ABANDONED_AFTER:
                 raise Cancelled
-            # Between two steps the model is free for whoever else waits for it.
-            loaded.lock.release()
-            time.sleep(0)
-            loaded.lock.acquire()
+            loaded.lock.pass_on()  # between two steps the model is free for whoever else waits for it
 
         image = loaded.put(request.image)
         with loaded.lock:
-            trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
-        lane.trace = trace.cpu()
+            lane.trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
+
+    def find_neighbors(self, seconds: float) -> bool:
+        """Look for the neighbours of both models that have a trace, side by side; return whether that is over.
+
+        It is begun once, by whoever asks first and not by the attack: there is a verdict without them. Whoever asks
+        waits so many seconds at most.
+        """
+        if not self.search:
+            self.search = [helpers().submit(self._find, lane, lane.trace) for lane in self.lanes if lane.trace]
+        return not wait(self.search, seconds).not_done
+
+    def _find(self, lane: Lane, trace: Trace) -> None:
+        loaded = lane.model
         try:
-            embedding = others(loaded, request.row)
-        except DatasetError:
-            return  # an upload can be attacked without the data set; the page says what is missing
-        with loaded.lock:
-            found = compare_neighborhoods(loaded.model, trace, embedding, min(NEIGHBORS, len(embedding) - 1))
-        lane.neighborhood = found.cpu()
+            embedding = others(loaded, self.request.row)
+            pair, k = loaded.put(torch.stack([trace.image, trace.adversarial])), min(NEIGHBORS, len(embedding) - 1)
+            with loaded.lock:
+                lane.neighborhood = compare_neighborhoods(loaded.model, pair, embedding, k).cpu()
+        except DatasetError:  # an upload can be attacked without the data set
+            lane.alone = "its test images are not here."
+        except Exception as error:
+            lane.alone = tell(error, "The search")
 
 
 @st.cache_resource(show_spinner=False)
 def worker() -> ThreadPoolExecutor:
-    """Return the one thread that attacks: the cores are shared best by one attack at a time."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="attack")
+    """Return the thread that lets one attack after the other begin: the cores are shared best by one at a time."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue")
 
 
 def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
@@ -146,6 +164,11 @@ def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
     job = Job(request, (Lane(first), Lane(second)))
     job.future = pool.submit(job.run)
     return job
+
+
+def tell(error: Exception, what: str) -> str:
+    """Return a sentence for the page: a ValueError is one."""
+    return str(error) if isinstance(error, ValueError) else f"{what} failed: {type(error).__name__}."
 
 
 def others(model: LoadedModel, row: int | None) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import streamlit as st
 from torch import Tensor
 
 from app.state.shelf import folder, modified
+from app.state.turns import Turns
 from lsp_core import Card, load_checkpoint
 from lsp_core.device import pick_device
 from lsp_core.types import Classifier
@@ -28,7 +28,7 @@ class LoadedModel:
     digest: str
     model: Classifier
     card: Card
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Turns = field(default_factory=Turns)
 
     def put(self, tensor: Tensor) -> Tensor:
         """Return the tensor where the model lies, which may be a GPU."""

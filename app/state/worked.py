@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from app.state.cores import both
 from app.state.images import gallery_rows, reference_rows, test_images
 from app.state.models import LoadedModel
 from lsp_core import evaluate
 from lsp_core.attacks import PGD
 from lsp_core.explain.saliency import attribute
 from lsp_core.explain.trace import embed
+
+BATCH = 100  # reference images at once
 
 
 def reference_embedding(of: LoadedModel) -> Tensor:
@@ -30,16 +33,21 @@ def reference_embedding(of: LoadedModel) -> Tensor:
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _embedding(_of: LoadedModel, digest: str, dataset: str) -> Tensor:
     images = test_images(dataset).float(reference_rows(dataset))
-    with _of.lock:
-        return embed(_of.model, _of.put(images))
+    return torch.cat([_embedded(_of, batch) for batch in images.split(BATCH)])
 
 
-def gallery_outcome(of: LoadedModel, attack: PGD) -> list[bool]:
-    """Return which images of the gallery the model gets right before and after the attack."""
-    return _gallery_outcome(of, of.digest, attack)
+def _embedded(of: LoadedModel, batch: Tensor) -> Tensor:
+    with of.lock:  # not around all batches: an attack may wait
+        return embed(of.model, of.put(batch))
 
 
-@st.cache_data(show_spinner="Trying the gallery's images …", max_entries=64, hash_funcs={PGD: repr})
+def gallery_outcomes(pair: tuple[LoadedModel, LoadedModel], attack: PGD) -> list[list[bool]]:
+    """Return which images of the gallery each model gets right before and after the attack: both side by side."""
+    with st.spinner("Trying the gallery's images …"):
+        return both(lambda of: _gallery_outcome(of, of.digest, attack), pair)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})
 def _gallery_outcome(_of: LoadedModel, digest: str, attack: PGD) -> list[bool]:
     data, rows = test_images(_of.card.dataset), torch.tensor(gallery_rows(_of.card.dataset))
     images, labels = _of.put(data.float(rows)), _of.put(data.labels[rows])

@@ -123,6 +123,10 @@ def watch(job: Job) -> None:
             button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
         if any(lane.trace is not None for lane in job.lanes):
             draw_player(job, play=not running)
+        if running:
+            job.wait(GLANCE / 2)  # an end is better seen at once than at the next look
+            if not job.active:
+                st.rerun()
 
     with st.container(key="attack"):
         look()

@@ -12,10 +12,14 @@ from torch.nn import functional
 from lsp_core.neighborhoods import Neighbors, knn
 from lsp_core.types import Attack, Classifier, Step
 
+FIRST_ROOM = 32  # steps
+
 
 @dataclass(frozen=True)
 class Trace:
     """An attack on one image, step by step: row 0 is its start, row t the image after t steps.
+
+    All tensors are in the processor's memory, for those who draw them.
 
     Attributes:
         image: the clean image (C,H,W) in [0,1].
@@ -52,11 +56,6 @@ class Trace:
         """The image (C,H,W) of the outcome."""
         return self.images[self.final]
 
-    def cpu(self) -> Trace:
-        """Return the trace with its tensors in the processor's memory, for those who draw it."""
-        moved = (self.image.cpu(), self.label, self.clean.cpu(), self.images.cpu(), self.probabilities.cpu())
-        return Trace(*moved)
-
 
 @dataclass(frozen=True)
 class Neighborhood:
@@ -83,6 +82,24 @@ def embed(model: Classifier, images: Tensor, batch_size: int = 250) -> Tensor:
         return torch.cat([functional.normalize(model.features(batch), dim=1) for batch in images.split(batch_size)])
 
 
+class _Rows:
+    """Tensors that come one by one, all like one that is given; they are copied again only where the room doubles."""
+
+    def __init__(self, like: Tensor):
+        self._room, self._count = like.new_empty(FIRST_ROOM, *like.shape), 0
+
+    def add(self, row: Tensor) -> None:
+        """Put one below the others."""
+        if self._count == len(self._room):
+            self._room = torch.cat([self._room, torch.empty_like(self._room)])
+        self._room[self._count] = row.cpu()
+        self._count += 1
+
+    def stacked(self) -> Tensor:
+        """Return all so far, (T,…); later ones do not change it."""
+        return self._room[: self._count]
+
+
 def trace_attack(
     model: Classifier, image: Tensor, label: int | None, attack: Attack, on_step: Callable[[Trace], None] | None = None
 ) -> Trace:
@@ -92,29 +109,35 @@ def trace_attack(
         ValueError: as the attack does.
     """
     with torch.no_grad():
-        clean = model(image[None]).softmax(1)[0]
+        clean = model(image[None]).softmax(1)[0].cpu()
     goal = int(clean.argmax()) if label is None else label
-    images: list[Tensor] = []
-    probabilities: list[Tensor] = []
+    shown = image.cpu()
+    images, probabilities = _Rows(shown), _Rows(clean)
 
     def keep(step: Step) -> None:
-        images.append(step.images[0])
-        probabilities.append(step.logits[0].softmax(0))
+        images.add(step.images[0])
+        probabilities.add(step.logits[0].softmax(0))
         if on_step is not None:
             on_step(so_far())
 
     def so_far() -> Trace:
-        return Trace(image, goal, clean, torch.stack(images), torch.stack(probabilities))
+        return Trace(shown, goal, clean, images.stacked(), probabilities.stacked())
 
     attack(model, image[None], torch.tensor([goal], device=image.device), on_step=keep)
     return so_far()
 
 
-def compare_neighborhoods(model: Classifier, trace: Trace, reference: Tensor, k: int) -> Neighborhood:
-    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to the clean and the adversarial image.
+def compare_neighborhoods(model: Classifier, pair: Tensor, reference: Tensor, k: int) -> Neighborhood:
+    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to both images of a pair (2,C,H,W).
+
+    Args:
+        model: whose embedding it is.
+        pair: the clean and the adversarial image.
+        reference: what is near or far, where the model lies.
+        k: how many.
 
     Raises:
         ValueError: if k is not from 1 to M.
     """
-    before, after = embed(model, torch.stack([trace.image, trace.adversarial])).split(1)
+    before, after = embed(model, pair).split(1)
     return Neighborhood(knn(reference, k, before), knn(reference, k, after), float((after - before).norm()))

@@ -1,5 +1,6 @@
-"""Attacks in the worker thread: stopped, abandoned, failed, queued; the model is free between two steps."""
+"""Attacks on two models side by side: stopped, abandoned, failed, queued; a model is free between two steps."""
 
+import dataclasses
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,16 @@ import torch
 from conftest import TinyNet, toy_dataset
 
 import lsp_core
-from app.state import jobs, models
+from app.state import jobs, models, worked
 from app.state.images import gallery_rows, reference_rows
 from app.state.jobs import Request, submit
 from app.state.models import LoadedModel
-from app.state.worked import gallery_outcome, saliency_maps
+from app.state.turns import Turns
+from app.state.worked import gallery_outcomes, reference_embedding, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
 from lsp_core.data.registry import DATASETS, NamedDataset
+from lsp_core.explain.trace import trace_attack
 from lsp_core.types import Classifier
 
 PATIENCE = 20.0
@@ -78,8 +81,15 @@ def until(condition, what):
 
 def assert_free(*models):
     for model in models:
-        assert model.lock.acquire(timeout=PATIENCE)
-        model.lock.release()
+        asking = threading.Thread(target=take_a_turn, args=(model,), daemon=True)
+        asking.start()
+        asking.join(PATIENCE)
+        assert not asking.is_alive(), "nobody lets go of the model"
+
+
+def take_a_turn(model):
+    with model.lock:
+        pass
 
 
 def test_a_job_ends_with_every_step_of_both_models_and_their_neighbours(pool):
@@ -88,8 +98,10 @@ def test_a_job_ends_with_every_step_of_both_models_and_their_neighbours(pool):
     until(lambda: not job.active, "the end")
     assert (job.state, job.problem, job.steps_done) == ("done", "", 8)
     assert all(len(lane.trace.images) == 5 for lane in job.lanes)
-    assert all(lane.neighborhood.before.indices.shape == (1, jobs.NEIGHBORS) for lane in job.lanes)
     assert job.seconds > 0
+    assert all(lane.neighborhood is None for lane in job.lanes)  # the verdict does not wait for them
+    assert job.find_neighbors(PATIENCE)
+    assert all(lane.neighborhood.before.indices.shape == (1, jobs.NEIGHBORS) for lane in job.lanes)
     assert_free(*request.models)
 
 
@@ -97,6 +109,7 @@ def test_no_image_is_its_own_neighbour(pool):
     request = make_request(Throttled(), Throttled(), row=3)
     job = submit(request, pool)
     until(lambda: not job.active, "the end")
+    assert job.find_neighbors(PATIENCE)
     own = reference_rows("toy").tolist().index(3)
     for lane in job.lanes:
         near = lane.neighborhood
@@ -108,13 +121,12 @@ def test_no_image_is_its_own_neighbour(pool):
 def test_stop_ends_a_slow_attack_at_its_next_step_and_keeps_what_is_there(pool):
     request = make_request(Throttled(0.02), Throttled(0.02), steps=500)
     job = submit(request, pool)
-    until(lambda: job.steps_done >= 3, "three steps")
+    until(lambda: all(lane.trace is not None and len(lane.trace.images) > 3 for lane in job.lanes), "three steps each")
     job.stop()
     until(lambda: not job.active, "the stop")
     assert job.state == "stopped"
-    assert 3 <= job.steps_done < 500
-    assert len(job.lanes[0].trace.images) == job.steps_done + 1
-    assert job.lanes[1].trace is None
+    assert 6 <= job.steps_done < 500
+    assert job.steps_done == sum(len(lane.trace.images) - 1 for lane in job.lanes)
     assert_free(*request.models)
 
 
@@ -166,7 +178,9 @@ def test_without_the_data_set_there_are_no_neighbours_but_an_attack(pool, monkey
     job = submit(make_request(Throttled(), Throttled()), pool)
     until(lambda: not job.active, "the end")
     assert job.state == "done"
+    assert job.find_neighbors(PATIENCE)
     assert all(lane.neighborhood is None and lane.trace is not None for lane in job.lanes)
+    assert [lane.alone for lane in job.lanes] == ["its test images are not here."] * 2
 
 
 def test_the_model_is_free_between_two_steps(pool):
@@ -175,11 +189,28 @@ def test_the_model_is_free_between_two_steps(pool):
     job = submit(request, pool)
     until(lambda: job.steps_done >= 1, "the first step")
     for _ in range(3):
-        assert request.models[0].lock.acquire(timeout=5), "the attack never let go of the model"
-        request.models[0].lock.release()
+        assert_free(request.models[0])
     assert job.active
     job.stop()
     until(lambda: not job.active, "the stop")
+
+
+@pytest.mark.parametrize("leave", [Turns.pass_on, lambda lock: (lock.__exit__(None, None, None), lock.__enter__())])
+def test_who_waits_for_a_model_comes_before_who_just_had_it(leave):
+    lock, order = Turns(), []
+
+    def wait():
+        with lock:
+            order.append("waiter")
+
+    with lock:
+        for _ in range(20):
+            waiter = threading.Thread(target=wait)
+            waiter.start()
+            time.sleep(0.01)  # it stands in line
+            leave(lock)
+            order.append("holder")
+    assert order == ["waiter", "holder"] * 20
 
 
 def test_while_somebody_holds_the_model_the_attack_waits(pool):
@@ -206,6 +237,209 @@ def test_two_jobs_queue_and_a_stopped_one_leaves_the_queue_at_once(pool):
     until(lambda: not third.active, "the third job")
     assert [job.state for job in (first, second, third)] == ["done", "stopped", "done"]
     assert second.lanes[0].trace is None
+
+
+class Exclusive(Throttled):
+    """A model that says when two use it at once."""
+
+    def __init__(self, seconds=0.0):
+        super().__init__(seconds)
+        self.user, self.shared = threading.Lock(), False
+
+    def features(self, images):
+        free = self.user.acquire(blocking=False)
+        try:
+            self.shared |= not free
+            return super().features(images)
+        finally:
+            if free:
+                self.user.release()
+
+
+class Meeting(Throttled):
+    """A model that waits for another in its first pass."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def features(self, images):
+        if self.passes == 0:
+            self.place.wait()
+        return super().features(images)
+
+
+def test_both_models_are_attacked_at_once(pool):
+    """Each waits for the other in its first pass, which neither would leave if they came one after the other."""
+    place = threading.Barrier(2, timeout=PATIENCE)
+    job = submit(make_request(Meeting(place), Meeting(place)), pool)
+    until(lambda: not job.active, "the end")
+    assert (job.state, job.problem) == ("done", "")
+
+
+def test_the_gallery_is_tried_on_both_models_at_once():
+    place = threading.Barrier(2, timeout=PATIENCE)
+    request = make_request(Meeting(place), Meeting(place))
+    outcomes = gallery_outcomes(request.models, request.attack)
+    assert list(map(len, outcomes)) == 2 * [len(gallery_rows("toy"))]
+
+
+def test_side_by_side_comes_the_same_as_alone(pool):
+    request = make_request(TinyNet(0, 3), TinyNet(1, 3), steps=40)
+    job = submit(request, pool)
+    until(lambda: not job.active, "the end")
+    for lane in job.lanes:
+        alone = trace_attack(lane.model.model, request.image, request.label, request.attack)
+        assert torch.equal(lane.trace.images, alone.images)
+        assert torch.equal(lane.trace.probabilities, alone.probabilities)
+
+
+def test_a_checkpoint_beside_itself_takes_turns(pool):
+    """Two lanes on one model, and a saliency map at the same time, whose hooks would spoil a pass of somebody else."""
+    one = make_model(Exclusive(0.001), "one")
+    request = dataclasses.replace(make_request(Throttled(), Throttled(), steps=40), models=(one, one))
+    job = submit(request, pool)
+    until(lambda: job.steps_done >= 1, "the first step")
+    images = torch.stack([request.image, request.image])
+    saliency_maps(one, images, (0, 1), "SmoothGrad", "beside")
+    gallery_outcomes(request.models, request.attack)
+    until(lambda: not job.active, "the end")
+    assert job.find_neighbors(PATIENCE)
+    assert (job.state, job.steps_done, one.model.shared) == ("done", 80, False)
+    first, second = job.lanes
+    assert torch.equal(first.trace.images, second.trace.images)
+    assert first.neighborhood.kept == second.neighborhood.kept
+    assert_free(one)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_what_goes_wrong_with_one_model_ends_the_other(pool, broken):
+    pair = [Throttled(0.01), Throttled(0.01)]
+    pair[broken] = Broken(ValueError("this one is odd."))
+    request = make_request(*pair, steps=10_000)
+    job = submit(request, pool)
+    until(lambda: not job.active, "the failure")
+    assert (job.state, job.problem) == ("failed", "this one is odd.")
+    assert job.steps_done < 10_000
+    assert_free(*request.models)
+
+
+def test_of_two_failures_the_first_is_told(pool):
+    class Late(Broken):
+        def features(self, images):
+            until(lambda: job.stop_wanted, "the other's failure")
+            raise self.error
+
+    leave = threading.Event()
+    first = submit(make_request(Throttled(leave=leave), Throttled()), pool)
+    job = submit(make_request(Late(ValueError("late.")), Broken(ValueError("early."))), pool)
+    leave.set()  # only now is there a job for the late one to look at
+    until(lambda: not job.active and not first.active, "the failure")
+    assert (job.state, job.problem) == ("failed", "early.")
+
+
+class Counting(Throttled):
+    """A model that notes on how many cores each pass runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.cores = set()
+
+    def features(self, images):
+        self.cores.add(torch.get_num_threads())
+        return super().features(images)
+
+
+def asked_elsewhere(question):
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(question).result()
+
+
+@pytest.mark.parametrize(("before", "share"), [(4, 2), (2, 1), (1, 1)])
+def test_a_lane_runs_on_one_core_and_nobody_else_is_told_so(pool, before, share):
+    own = torch.get_num_threads()
+    torch.set_num_threads(before)
+    try:
+        request = make_request(Counting(), Counting())
+        for _ in range(2):  # the second time, the threads are there already
+            job = submit(request, pool)
+            until(lambda job=job: not job.active, "the end")
+            assert [model.model.cores for model in request.models] == [{1}, {1}]
+            assert torch.get_num_threads() == asked_elsewhere(torch.get_num_threads) == before
+        gallery_outcomes(request.models, request.attack)
+        assert [model.model.cores for model in request.models] == [{1}, {1}]
+        for model in request.models:
+            model.model.cores.clear()
+        assert job.find_neighbors(PATIENCE)  # large batches gain by more cores, of which each model has its share
+        assert [model.model.cores for model in request.models] == [{share}, {share}]
+        assert torch.get_num_threads() == asked_elsewhere(torch.get_num_threads) == before
+    finally:
+        torch.set_num_threads(own)
+
+
+def test_neighbours_are_looked_for_once_and_nobody_has_to_wait_for_them(pool):
+    request = make_request(Throttled(), Throttled())
+    job = submit(request, pool)
+    until(lambda: not job.active, "the end")
+    with request.models[1].lock:
+        assert not job.find_neighbors(0.05)
+    assert job.find_neighbors(PATIENCE)
+    passes = [model.model.passes for model in request.models]
+    assert job.find_neighbors(0)
+    assert [model.model.passes for model in request.models] == passes
+
+
+def test_a_stopped_attack_has_the_neighbours_of_what_is_there(pool):
+    leave = threading.Event()
+    request = make_request(Throttled(0.01), Throttled(leave=leave), steps=1000)
+    job = submit(request, pool)
+    until(lambda: job.steps_done >= 2, "two steps")
+    job.stop()
+    assert job.active  # the other model is in the middle of a pass
+    leave.set()
+    until(lambda: not job.active, "the stop")
+    assert job.find_neighbors(PATIENCE)
+    assert all(lane.neighborhood is not None for lane in job.lanes if lane.trace is not None)
+
+
+def test_a_search_that_fails_says_so_in_a_sentence(pool):
+    request = make_request(Throttled(), Throttled())
+    job = submit(request, pool)
+    until(lambda: not job.active, "the end")
+    with torch.no_grad():
+        request.models[0].model.inner.body[3].bias.fill_(torch.nan)
+    request.models[1].model.features = None
+    assert job.find_neighbors(PATIENCE)
+    assert [lane.neighborhood for lane in job.lanes] == [None, None]
+    assert "not all finite" in job.lanes[0].alone
+    assert job.lanes[1].alone == "The search failed: TypeError."
+    assert_free(*request.models)
+
+
+def test_between_two_batches_of_reference_images_the_model_is_free(monkeypatch):
+    monkeypatch.setattr(worked, "BATCH", 5)
+    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Held(Throttled):
+        def features(self, images):
+            entered.release()
+            assert leave.acquire(timeout=PATIENCE)
+            return super().features(images)
+
+    model = make_model(Held(), "held")
+    whole = len(reference_rows("toy"))
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        found = thread.submit(reference_embedding, model)
+        assert entered.acquire(timeout=PATIENCE)
+        asking = threading.Thread(target=take_a_turn, args=(model,), daemon=True)
+        asking.start()
+        time.sleep(0.1)  # it stands in line
+        leave.release()
+        asking.join(PATIENCE)
+        came = not asking.is_alive()
+        leave.release(whole // 5)
+        assert came
+        assert found.result(PATIENCE).shape == (whole, 24)
 
 
 def test_stop_after_the_end_changes_nothing(pool):
@@ -270,6 +504,7 @@ def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(poo
     job = submit(request, pool)
     until(lambda: not job.active, "the end")
     assert (job.state, job.problem) == ("done", "")
+    assert job.find_neighbors(PATIENCE)
     for lane in job.lanes:
         near = lane.neighborhood
         shown = [*vars(lane.trace).values(), *near.before, *near.after]
@@ -277,7 +512,7 @@ def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(poo
     model = request.models[0]
     images = torch.stack([request.image, request.image])
     assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray
-    assert len(gallery_outcome(model, request.attack)) == len(gallery_rows("toy"))
+    assert list(map(len, gallery_outcomes(request.models, request.attack))) == 2 * [len(gallery_rows("toy"))]
 
 
 def test_a_model_is_loaded_onto_the_device_that_is_asked_for(monkeypatch, trained_path):

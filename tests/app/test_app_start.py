@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from streamlit import config
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_cache import populate_hash_if_needed
 from typer.testing import CliRunner
 
 from app.__main__ import main
+from app.state.shipped import settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -87,3 +91,15 @@ def test_a_device_that_is_not_here_ends_it_with_a_sentence(name, sentence, monke
     assert found.exit_code == 2
     assert sentence in found.stderr
     assert "Traceback" not in found.output
+
+
+def test_large_messages_are_sent_and_not_referred_to(monkeypatch):
+    """Of runs that follow each other fast, one may refer to what the browser has thrown away: the connection ends."""
+    message = ForwardMsg()
+    message.metadata.delta_path[:] = [0, 0]
+    message.delta.new_element.html.body = "x" * 5_000_000  # as a player of many steps
+    given = settings()
+    monkeypatch.setattr(config, "get_option", lambda name: given.get(name, 10_000))
+    populate_hash_if_needed(message)
+    assert message.hash
+    assert not message.metadata.cacheable

@@ -38,6 +38,26 @@ def test_trace_attack_keeps_the_start_and_every_step():
         assert torch.allclose(model(row[None]).softmax(1)[0], shown, atol=1e-6)
 
 
+def test_what_was_seen_of_a_long_attack_stays_as_it_was():
+    model, image = TinyNet().eval(), torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(3))
+    seen, then = [], []
+
+    def look(so_far):
+        seen.append(so_far)
+        then.append((so_far.images.clone(), so_far.probabilities.clone()))
+
+    attack = PGD(0.2, steps=100, early_stop=False)
+    whole = trace_attack(model, image, 0, attack, look)
+    steps = []
+    attack(model, image[None], torch.tensor([0]), on_step=steps.append)
+    assert torch.equal(whole.images, torch.cat([step.images for step in steps]))
+    assert torch.equal(whole.probabilities, torch.cat([step.logits for step in steps]).softmax(1))
+    for count, (so_far, (images, probabilities)) in enumerate(zip(seen, then, strict=True), 1):
+        assert torch.equal(so_far.images, images)
+        assert torch.equal(so_far.probabilities, probabilities)
+        assert len(images) == len(probabilities) == count
+
+
 def test_kept_neighbours_are_those_near_before_and_after():
     before = Neighbors(torch.zeros(1, 3), torch.tensor([[4, 1, 7]]))
     after = Neighbors(torch.zeros(1, 3), torch.tensor([[7, 2, 4]]))
@@ -46,15 +66,9 @@ def test_kept_neighbours_are_those_near_before_and_after():
 
 def test_neighbourhoods_are_those_of_unit_length_embeddings():
     model = LinearPair(torch.tensor([1.0, -1.0]).view(1, 1, 2))
-    trace = Trace(
-        torch.tensor([[[1.0, 0.0]]]),
-        1,
-        torch.tensor([0.3, 0.7]),
-        torch.tensor([[[[0.0, 1.0]]]]),
-        torch.tensor([[0.7, 0.3]]),
-    )
+    pair = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
     reference = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    found = compare_neighborhoods(model, trace, reference, 2)
+    found = compare_neighborhoods(model, pair, reference, 2)
     assert found.before.indices.tolist() == [[0, 2]]
     assert found.after.indices.tolist() == [[1, 2]]
     assert found.kept == {2}

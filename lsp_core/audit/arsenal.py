@@ -82,7 +82,7 @@ class Arsenal:
         return {loss: self.pgd(loss) for loss in (("ce", "margin", "dlr") if self.classes >= 3 else ("ce", "margin"))}
 
     def towards_classes(self) -> APGD:
-        """Return APGD towards the likeliest wrong classes in turn."""
+        """Return APGD towards the nearest wrong classes in turn."""
         loss = "dlr" if self.classes >= 4 else "margin"  # the targeted dlr needs four classes
         return APGD(self.eps, self.form.target_steps, self.norm, loss, targets=self.form.targets, seed=self.seed)
 

@@ -122,7 +122,7 @@ def targeted(probe: Probe) -> Finding:
     towards = probe.run(attacks.towards_classes()).correct
     return Finding(
         weigh(anywhere - towards, probe.n, 0.03),
-        f"All untargeted PGD runs leave {anywhere / probe.n:.1%}, APGD towards the {probe.form.targets} likeliest "
+        f"All untargeted PGD runs leave {anywhere / probe.n:.1%}, APGD towards the {probe.form.targets} nearest "
         f"wrong classes {towards / probe.n:.1%}.",
         f"the targeted attack gains {limit(3)}",
         {"untargeted": anywhere / probe.n, "targeted": towards / probe.n},

@@ -249,7 +249,7 @@ def test_being_watched_changes_no_bit(targets, trained, digits_test):
 # --- Targets ---
 
 
-def test_goes_for_the_likeliest_wrong_classes_in_turn(from_the_image):
+def test_goes_for_one_wrong_class_after_another(from_the_image):
     class Ranked(LinearPair):
         """Five classes in the order 2, 0, 4, 1, 3; none of them can be reached."""
 

@@ -127,6 +127,7 @@ def fooled_by(attack: Attack, model: nn.Module, images: Tensor, labels: Tensor) 
 def compare(ours: Tensor, theirs: Tensor) -> tuple[str, Record]:
     """Return in words and in figures who fooled what, from two verdicts (N,) bool.
 
+    >>> import torch
     >>> compare(torch.tensor([True, True, False]), torch.tensor([True, False, False]))[0]
     'fooled: ours 2, theirs 1 of 3; only ours 1, only theirs 0'
     """

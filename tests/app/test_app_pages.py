@@ -102,7 +102,7 @@ def test_the_referee_has_his_say_where_he_was_asked(shipped):
     assert written.count('class="card ladder"') == 1  # nothing beyond PGD was run on the other pair
     assert "PGD-20 is too kind to both: beyond it, AutoAttack takes 6.0 points" in written
     assert "our own sequence, not AutoAttack" in said
-    assert "APGD-T-250" in said
+    assert "APGD-T-30" in said
     assert "ends at or below 3 points" in said
     at.get_by_key("threat-digits").set_value("AutoAttack, Linf")
     settle(at.run())

@@ -163,6 +163,6 @@ def test_the_line_under_the_chart_is_true_of_the_entries():
     assert "AutoAttack has been run on 2 of these 2 checkpoints, at 0.1." in said(refereed(), "PGD-20")
     own = said(refereed(), "fast ensemble")
     assert "our own sequence, not AutoAttack" in own
-    assert "PGD-10 margin, then APGD-100" in own
+    assert "PGD-10 margin, then APGD-T-30 margin" in own
     assert "FAB-T" in said(refereed(), "AutoAttack")
     assert "not the last word" in said(refereed(), "AutoAttack")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lsp_core.models.folding import folded
 
-WORTH = 5000  # passes of an image: for fewer the scout costs more than it saves
+WORTH = 2_000_000  # pixels through the model: for fewer the scout costs more time than it saves
 
 
 class Scouted(nn.Module):
@@ -33,12 +33,12 @@ class Scouted(nn.Module):
 
 
 def scouted(model: nn.Module, images: Tensor, passes: int) -> nn.Module:
-    """Return the model with a scout, or the model itself if none is to be had or ``passes`` are too few for one.
+    """Return the model with a scout, or the model itself if none is to be had or ``passes`` are too few.
 
     Args:
         model: in evaluation mode.
         images: (N,C,H,W) some on which the two must agree.
         passes: that are to come, of one image each.
     """
-    scout = folded(model, images) if passes >= WORTH else None
+    scout = folded(model, images) if passes * images[0].numel() >= WORTH else None
     return model if scout is None else Scouted(model, scout)

@@ -20,7 +20,7 @@ from lsp_core.types import Attack, Record
 
 STEPS = 20
 PGD_LIMIT = {"ours": {"plain": 0.5, "robust": 0.65}, "half": {"plain": 0.3, "robust": 0.35}}
-REACH = 0.8  # share of the margin that bfloat16 must have taken for float32 to look again
+REACH = 0.95  # share of the margin that bfloat16 must have taken for float32 to look again
 ENSEMBLES = {"ours": "fast", "theirs": "autoattack"}
 ENSEMBLE_LIMIT, POINTS, MISSED = 0.1, 0.002, 1  # of the time; at most 0.2 points fewer fooled; that only theirs fools
 DUELS = (

@@ -12,7 +12,7 @@ from lsp_core.evaluation.passes import FEWEST
 from lsp_core.workers import pick_workers, portions, side_by_side
 
 CACHE = 8 * 2**20  # bytes of activations that a core works on without waiting for memory, about
-AT_LEAST = 32  # smaller passes spend their time on overhead
+AT_LEAST = 64  # smaller passes spend their time on overhead, the more so as images are fooled and leave
 R = TypeVar("R")
 
 

@@ -50,7 +50,12 @@ def passes(attack: Attack) -> int:
 
 def alone(attack: Attack) -> bool:
     """Return whether an attack must not run beside another, as one does that draws from torch's global generator."""
-    return bool(getattr(attack, "alone", False))
+    return any(getattr(part, "alone", False) for part in _inside(attack))
+
+
+def _inside(attack: Attack) -> tuple[Attack, ...]:
+    """Return an attack and those that it is made of."""
+    return (attack, *filter(None, [getattr(attack, "attack", None)]), *getattr(attack, "attacks", ()))
 
 
 def check_untargeted(attack: Attack, who: str) -> None:
@@ -61,8 +66,7 @@ def check_untargeted(attack: Attack, who: str) -> None:
     Raises:
         ValueError: if the attack, or one inside it, is targeted.
     """
-    inside = (attack, getattr(attack, "attack", None), *getattr(attack, "attacks", ()))
-    if any(getattr(part, "targeted", False) for part in inside):
+    if any(getattr(part, "targeted", False) for part in _inside(attack)):
         raise ValueError(
             f"attack is targeted, but {who} asks only whether an image has left its label: give targeted=False "
             "(APGD with targets=9 goes for one wrong class after another and still asks that)."

@@ -88,6 +88,7 @@ class Ensemble:
             result[rows] = attack(model, images[rows], labels[rows], on_step=relay if on_step else None)
             with torch.no_grad():
                 logits[rows] = model(result[rows])
+            check_logits(logits[rows], labels[rows])
             standing[rows] = logits[rows].argmax(1) == labels[rows]
             share[rows] = share[rows].maximum(way(before[rows], margin(logits[rows], labels[rows])))
         return result

@@ -9,6 +9,8 @@ from torch import nn
 
 from lsp_core import audit, evaluate
 from lsp_core.attacks import APGD, PGD, Ensemble, Noise, fast
+from lsp_core.attacks.autoattack import AutoAttack
+from lsp_core.attacks.contract import alone
 from lsp_core.attacks.ensemble import way
 from lsp_core.evaluation.batches import AT_LEAST, Batches, images_at_once
 from lsp_core.evaluation.craft import craft
@@ -159,3 +161,10 @@ def test_way_by_hand():
 def test_a_reach_that_cannot_be_meant(reach, sentence):
     with pytest.raises(ValueError, match=sentence):
         Ensemble((PGD(0.1), Noise(0.1)), reach=reach)
+
+
+def test_who_draws_from_the_one_generator_works_alone_inside_others_too():
+    referee = AutoAttack(0.1)
+    assert alone(referee)
+    assert alone(Ensemble((PGD(0.1), referee)))
+    assert not alone(Ensemble((PGD(0.1), Noise(0.1))))

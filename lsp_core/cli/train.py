@@ -24,7 +24,7 @@ from lsp_core.cli.options import (
 )
 from lsp_core.data import DATASETS, load_dataset
 from lsp_core.device import pick_device
-from lsp_core.lsp import TERMS, VICINITIES
+from lsp_core.lsp import NEIGHBOR_TERMS, TERMS, VICINITIES
 from lsp_core.models import MODELS
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.store.files import write_json
@@ -36,8 +36,17 @@ from lsp_core.types import Record
 def train(
     dataset: Annotated[str, typer.Argument(help=f"{names(DATASETS)}, or a folder with train/ and test/.")],
     objective: Annotated[str, typer.Option(help=names(OBJECTIVES))] = "standard",
-    lsp: Annotated[str | None, typer.Option(help=f"Add LSP with this term: {names(TERMS)}.")] = None,
-    weight: Annotated[float | None, typer.Option(help="Weight of the LSP term.")] = None,
+    lsp: Annotated[
+        str | None,
+        typer.Option(
+            help="Add LSP with these terms, ball+neighbours, for example vicinity+correlation; the recipe has the one "
+            f"that is not named. Of the ball: {names(TERMS)}, none; of the neighbours: {names(NEIGHBOR_TERMS)}, none."
+        ),
+    ] = None,
+    weight: Annotated[float | None, typer.Option(help="Weight of LSP.")] = None,
+    neighbors_weight: Annotated[
+        float | None, typer.Option(help="What the neighbours' part of LSP counts beside the ball's.")
+    ] = None,
     vicinity: Annotated[str | None, typer.Option(help=f"Point of the eps-ball for LSP: {names(VICINITIES)}.")] = None,
     ball: Annotated[str | None, typer.Option(help="Radius of LSP's noise ball, for example 0.3 or 8/255.")] = None,
     model: Annotated[str | None, typer.Option(help=names(MODELS))] = None,
@@ -63,9 +72,12 @@ def train(
     structure: Record | None = None
     if lsp is not None:
         radius = parse_eps(ball) if ball is not None else None
-        structure = {"term": lsp, "weight": weight, "vicinity": vicinity, "eps": radius}
-    elif (weight, vicinity, ball) != (None, None, None):
-        raise ValueError(f"--weight, --vicinity and --ball describe the LSP term: add --lsp, one of {names(TERMS)}.")
+        numbers = {"weight": weight, "neighbors_weight": neighbors_weight, "eps": radius}
+        structure = {**_terms(lsp), **numbers, "vicinity": vicinity}
+    elif (weight, neighbors_weight, vicinity, ball) != (None, None, None, None):
+        raise ValueError(
+            "--weight, --neighbors-weight, --vicinity and --ball describe LSP: add it, as in --lsp vicinity+correlation."
+        )
     given: Record = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
     given["eps"] = parse_eps(eps) if eps is not None else None
     config = recipe(data, dataset, objective, structure, **given, seed=seed)
@@ -79,6 +91,20 @@ def train(
         history = [dataclasses.asdict(log) for log in trainer.history]
         result = {"checkpoint": str(trainer.path()), "config": trainer.config.to_record(), "history": history}
         write_json(json_path, result)
+
+
+def _terms(lsp: str) -> Record:
+    """Return the terms that ``--lsp`` names: one of each part, or of one part, whose terms have it.
+
+    >>> _terms("vicinity+distribution"), _terms("none+correlation")
+    ({'ball': 'vicinity', 'neighbors': 'distribution'}, {'ball': 'none', 'neighbors': 'correlation'})
+    >>> _terms("vicinity"), _terms("correlation")
+    ({'ball': 'vicinity'}, {'neighbors': 'correlation'})
+    """
+    first, plus, second = lsp.partition("+")
+    if plus:
+        return {"ball": first, "neighbors": second}
+    return {"neighbors" if first in NEIGHBOR_TERMS else "ball": first}
 
 
 def _go_back(trainer: Trainer) -> None:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from lsp_core.neighborhoods.figures import continuity, knn_overlap, trustworthiness
+from lsp_core.neighborhoods.figures import continuity, in_common, knn_overlap, shared_neighbors, trustworthiness
 from lsp_core.neighborhoods.measured import Neighbors
 from lsp_core.neighborhoods.search import knn
 
-__all__ = ["Neighbors", "continuity", "knn", "knn_overlap", "trustworthiness"]
+__all__ = [
+    "Neighbors",
+    "continuity",
+    "in_common",
+    "knn",
+    "knn_overlap",
+    "shared_neighbors",
+    "trustworthiness",
+]

@@ -64,9 +64,22 @@ def knn_overlap(inputs: Tensor, embedding: Tensor, k: int = 5) -> float:
     Raises:
         ValueError: if the lengths differ, k is not from 1 to N - 1, or not all are finite.
     """
+    return shared_neighbors(inputs, embedding, k).double().mean().item() / k
+
+
+def shared_neighbors(inputs: Tensor, embedding: Tensor, k: int = 5) -> Tensor:
+    """Return for each point how many of its k nearest both spaces agree on: (N,), from 0 to k.
+
+    Raises:
+        ValueError: as ``knn_overlap``.
+    """
     inputs, embedding = _checked(inputs, embedding)
-    ours, theirs = knn(inputs, k).indices, knn(embedding, k).indices
-    return (ours[:, :, None] == theirs[:, None, :]).any(2).double().mean().item()
+    return in_common(knn(inputs, k).indices, knn(embedding, k).indices)
+
+
+def in_common(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return how many entries each row of ``ours`` (N,k) shares with that of ``theirs`` (N,k): (N,)."""
+    return (ours[:, :, None] == theirs[:, None, :]).any(2).sum(1)
 
 
 def _nearness(points: Rough) -> Iterator[tuple[slice, Tensor]]:

@@ -33,6 +33,18 @@ class Variant:
             return {seed: next(iter(entries.values())) for seed, entries in found.items()}
         return {seed: entries[attack] for seed, entries in found.items() if attack in entries}
 
+    def neighbors_lead(self, other: Variant, figure: str, *, unit_length: bool) -> Lead | None:
+        """Compare neighbourhoods with another variant's, by one of ``FIGURES``; None if they share no seed."""
+        mine, theirs = (
+            {
+                seed: near
+                for seed, result in variant.results.items()
+                if (near := result.directions if unit_length else result.preservation)
+            }
+            for variant in (self, other)
+        )
+        return Lead.of_neighbors(mine, theirs, figure)
+
     def lead(self, other: Variant, attack: str) -> Lead | None:
         """Compare with another variant under an attack, or ``CLEAN``; None if they share no seed."""
         return Lead.between(self.under(attack), other.under(attack), attack)

@@ -105,4 +105,4 @@ def _check_settings(run: Run) -> None:
     for what, given, known in (("setting", run.settings.keys() - {"lsp"}, TRAINING), ("setting of lsp", lsp, TERM)):
         for key in sorted(given):
             pick(f"{what} of variant {run.variant!r}", key, dict.fromkeys(sorted(known)))
-    LSP(**lsp)
+    LSP.from_record(lsp)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lsp_core.attacks.table import EVIDENCE, kind, rank
 from lsp_core.evaluation.entry import Entry
-from lsp_core.evaluation.intervals import crossed_interval, paired_interval
+from lsp_core.evaluation.intervals import crossed_interval, mean_difference_interval, paired_interval
+from lsp_core.study.preservation import Preservation
 
 CLEAN = ""  # stands where an attack's name stands: without attack
 
@@ -35,10 +36,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class Lead:
-    """Two variants compared on the same images and seeds; accuracies are fractions.
+    """Two variants compared on the same images and seeds; accuracies, or shares of neighbours, are fractions.
 
     Attributes:
-        name: the attack as the preset writes it; ``attack`` is what people call it, both "" without attack.
+        name: the attack as the preset writes it; ``attack`` is what people call it, both "" without attack. Of
+            neighbourhoods it is the figure.
         n: test images.
         seeds: those that both have.
         own: the accuracy of the one, ``other`` that of the other; ``gained`` the difference.
@@ -81,16 +83,45 @@ class Lead:
         mine, theirs = (
             np.stack([_right(each, name)[:n] for each in side]) for side in zip(*pairs.values(), strict=True)
         )
-        differences = mine.astype(float) - theirs
-        return cls(
-            name=name,
-            attack="" if name == CLEAN else called(next(iter(pairs.values()))[0]),
-            n=n,
-            seeds=tuple(pairs),
-            own=Spread(tuple(mine.mean(1).tolist())),
-            other=Spread(tuple(theirs.mean(1).tolist())),
-            interval=crossed_interval(differences) if len(pairs) > 1 else paired_interval(mine[0], theirs[0]),
-        )
+        attack = "" if name == CLEAN else called(next(iter(pairs.values()))[0])
+        alone = paired_interval(mine[0], theirs[0]) if len(pairs) == 1 else None
+        return cls._of(name, attack, tuple(pairs), mine.astype(float), theirs.astype(float), alone)
+
+    @classmethod
+    def of_neighbors(
+        cls, own: Mapping[int, Preservation], other: Mapping[int, Preservation], figure: str
+    ) -> Lead | None:
+        """Compare the neighbourhoods of two variants by their seeds, None if they have nothing in common.
+
+        Args:
+            own: of the variant that may be ahead.
+            other: of the other.
+            figure: one of ``FIGURES``, compared image by image; files from before have it only as a mean.
+        """
+        pairs = {
+            seed: (one.shares(figure), other[seed].shares(figure))
+            for seed, one in own.items()
+            if seed in other and all(figure in each.images for each in (one, other[seed])) and one.n == other[seed].n
+        }
+        if not pairs:
+            return None
+        mine, theirs = (np.stack(side) for side in zip(*pairs.values(), strict=True))
+        alone = mean_difference_interval((mine[0] - theirs[0]).tolist()) if len(pairs) == 1 else None
+        return cls._of(figure, "", tuple(pairs), mine, theirs, alone)
+
+    @classmethod
+    def _of(
+        cls,
+        name: str,
+        attack: str,
+        seeds: tuple[int, ...],
+        mine: NDArray[np.float64],
+        theirs: NDArray[np.float64],
+        alone: tuple[float, float] | None,
+    ) -> Lead:
+        """Return the lead of what one has of each image over what the other has, a row a seed."""
+        own, other = (Spread(tuple(side.mean(1).tolist())) for side in (mine, theirs))
+        return cls(name, attack, mine.shape[1], seeds, own, other, alone or crossed_interval(mine - theirs))
 
 
 def called(entry: Entry) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsp_core.lsp.terms.geometry import unit
-from lsp_core.neighborhoods import continuity, knn, knn_overlap, trustworthiness
+from lsp_core.neighborhoods import continuity, in_common, knn, shared_neighbors, trustworthiness
 from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import Stored
-from lsp_core.types import Classifier
+from lsp_core.types import Classifier, pick
 
 K = 10
 TOLERANCE = 1e-6
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+# What can be compared image by image, by what people call it.
+FIGURES = {"overlap": "k-NN overlap", "overlap_attacked": "k-NN overlap, attacked", "kept": "kept"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Preservation(Stored):
         clean: the embedding of the images as they are; ``adversarial`` that of what becomes of them under attack.
         kept: the mean share of an image's k nearest clean images in the embedding that are still its k nearest when
             it, and nothing else, has been attacked.
+        images: for each of ``FIGURES`` how many of its k neighbours each image shares or keeps, a digit to the base of
+            36 an image; none in files from before they were kept.
         machine: where it was measured, if not where the model was trained.
     """
 
@@ -48,6 +55,7 @@ class Preservation(Stored):
     clean: Agreement
     adversarial: Agreement
     kept: float
+    images: dict[str, str] = field(default_factory=dict)
     machine: Machine | None = None
 
     def __post_init__(self) -> None:
@@ -55,6 +63,22 @@ class Preservation(Stored):
         for name in ("k", "n"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be 1 or more.")
+        means = {"overlap": self.clean.knn_overlap, "overlap_attacked": self.adversarial.knn_overlap, "kept": self.kept}
+        for name in self.images:
+            mean, share = pick("figure of images", name, means), float(self.shares(name).mean())
+            if abs(share - mean) > TOLERANCE:
+                raise ValueError(f"{name} is {mean:g}, but that of the images is {share:g}.")
+
+    def shares(self, figure: str) -> NDArray[np.float64]:
+        """Return the share of its neighbours that each image (n,) has under a figure of ``images``.
+
+        Raises:
+            ValueError: if there are not n of them, or one is not from 0 to k.
+        """
+        counts = np.array([DIGITS.find(digit) for digit in self.images[figure]], dtype=np.float64)
+        if len(counts) != self.n or not ((counts >= 0) & (counts <= self.k)).all():
+            raise ValueError(f"images.{figure} must be {self.n} digits from 0 to {self.k}.")
+        return counts / self.k
 
 
 def preservation(
@@ -70,24 +94,30 @@ def preservation(
         )
     if unit_length:
         clean, moved = unit(clean), unit(moved)
-    pixels = images.flatten(1)
-    before, after = (
-        Agreement(
-            trustworthiness(pixels, embedding, k), continuity(pixels, embedding, k), knn_overlap(pixels, embedding, k)
-        )
-        for embedding in (clean, moved)
-    )
-    return Preservation(k, len(images), before, after, _kept(clean, moved, k))
+    pixels, shared = images.flatten(1), []
+    agreements = []
+    for embedding in (clean, moved):
+        shared.append(shared_neighbors(pixels, embedding, k))
+        figures = trustworthiness(pixels, embedding, k), continuity(pixels, embedding, k)
+        agreements.append(Agreement(*figures, _share(shared[-1], k)))
+    kept = _kept(clean, moved, k)
+    counts = dict(zip(FIGURES, (*shared, kept), strict=True)) if k < len(DIGITS) else {}
+    digits = {name: "".join(DIGITS[count] for count in found.tolist()) for name, found in counts.items()}
+    return Preservation(k, len(images), agreements[0], agreements[1], _share(kept, k), digits)
 
 
-def _kept(clean: Tensor, moved: Tensor, k: int) -> float:
+def _kept(clean: Tensor, moved: Tensor, k: int) -> Tensor:
+    """Return how many of its k nearest each image (N,) keeps."""
     before = knn(clean, k).indices
     # An attacked image may lie nearest to its own clean self, which is not one of its neighbours.
     after = knn(clean, k + 1, queries=moved).indices
     itself = after == torch.arange(len(clean), device=clean.device)[:, None]
     itself[:, -1] |= ~itself.any(1)
-    after = after[~itself].view(len(clean), k)
-    return (before[:, :, None] == after[:, None, :]).any(2).double().mean().item()
+    return in_common(before, after[~itself].view(len(clean), k))
+
+
+def _share(counts: Tensor, k: int) -> float:
+    return counts.double().mean().item() / k
 
 
 def _check_fraction(name: str, value: float) -> None:

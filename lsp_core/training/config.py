@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from lsp_core.lsp.lsp import LSP
+from lsp_core.lsp.lsp import LSP, NONE
 from lsp_core.models import MODELS
 from lsp_core.precision import pick_precision
 from lsp_core.training.objectives import OBJECTIVES
@@ -62,7 +62,12 @@ class TrainConfig:
         pick("model", self.model, MODELS)
         objective = pick("objective", self.objective, OBJECTIVES)(self.steps, self.label_smoothing)
         self._check_numbers()
-        if self.lsp is not None and self.lsp.vicinity == "adversarial" and not objective.crafts:
+        if (
+            self.lsp is not None
+            and self.lsp.ball != NONE
+            and self.lsp.vicinity == "adversarial"
+            and not objective.crafts
+        ):
             raise ValueError(
                 f"the adversarial vicinity needs an objective that crafts examples, and {self.objective} crafts none: "
                 "use the noise vicinity."
@@ -117,10 +122,9 @@ class TrainConfig:
         lsp = record.get("lsp")
         if lsp is not None and not isinstance(lsp, dict):
             raise ValueError(f"lsp of TrainConfig is {lsp!r}, but it must be a table or None.")
-        for kind, settings in ((cls, record), (LSP, lsp or {})):
-            for key in settings:
-                pick(f"setting of {kind.__name__}", key, {field.name: field for field in dataclasses.fields(kind)})
+        for key in record:
+            pick("setting of TrainConfig", key, {field.name: field for field in dataclasses.fields(cls)})
         for key in ("dataset", "model"):
             if key not in record:
                 raise ValueError(f"the record of a training lacks {key}.")
-        return cls(**{**record, "lsp": LSP(**lsp) if lsp is not None else None})
+        return cls(**{**record, "lsp": LSP.from_record(lsp) if lsp is not None else None})

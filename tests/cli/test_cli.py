@@ -78,11 +78,23 @@ def test_train_writes_a_checkpoint_and_its_story(run, tmp_path):
 
 
 def test_train_makes_a_twin_with_lsp(run, tmp_path):
-    options = ("--lsp", "distribution", "--weight", 2, "--ball", "8/255", "--vicinity", "noise")
+    options = (
+        "--lsp",
+        "none+distribution",
+        "--weight",
+        2,
+        "--neighbors-weight",
+        0.5,
+        "--ball",
+        "8/255",
+        "--vicinity",
+        "noise",
+    )
     status, _, err = run("train", "digits", *SHORT, *options, "--eps", "16/255", "--out", tmp_path)
     assert status == 0, err
     card = lsp_core.load_checkpoint(tmp_path / "digits-cnn-standard-lsp.safetensors")[1]
-    assert (card.lsp["term"], card.lsp["weight"], card.lsp["eps"]) == ("distribution", 2.0, 8 / 255)
+    assert (card.lsp["ball"], card.lsp["neighbors"]) == ("none", "distribution")
+    assert (card.lsp["weight"], card.lsp["neighbors_weight"], card.lsp["eps"]) == (2.0, 0.5, 8 / 255)
     assert card.config["eps"] == 16 / 255
 
 
@@ -140,7 +152,8 @@ def test_train_says_where_another_precision_would_be_faster(run, tmp_path, monke
         (("mnist", "--data-root", "none"), "python -m lsp_core info mnist --download"),
         (("digits", "--objective", "magic"), "unknown objective 'magic': choose one of standard, pgd-at"),
         (("digits", "--model", "vgg"), "unknown model 'vgg': choose one of cnn"),
-        (("digits", "--lsp", "graph"), "unknown structure term 'graph': choose one of vicinity"),
+        (("digits", "--lsp", "graph"), "unknown ball term 'graph': choose one of vicinity"),
+        (("digits", "--lsp", "vicinity+graph"), "unknown neighbors term 'graph': choose one of correlation"),
         (
             ("digits", "--lsp", "vicinity", "--vicinity", "far"),
             "vicinity of LSP is 'far', but it must be one of noise, adversarial",

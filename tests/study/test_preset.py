@@ -66,7 +66,11 @@ def test_two_folders_of_one_last_name_cannot_share_a_file():
         ('attacks = ["pgd"]', 'attacks = ["pdg"]', "unknown attack 'pdg'"),
         ("epochs = 2", "epoch = 2", "unknown setting of variant 'baseline' 'epoch'"),
         ("weight = 5.0", "weight = -5.0", "weight of LSP is -5"),
-        ("weight = 5.0", "mass = 5.0", "unknown setting of lsp of variant 'Weight 5' 'mass': choose one of eps, k, "),
+        (
+            "weight = 5.0",
+            "mass = 5.0",
+            "unknown setting of lsp of variant 'Weight 5' 'mass': choose one of ball, eps, k, ",
+        ),
         ("seeds = [0, 1]", "seeds = []", "seeds of 'Main' is empty"),
         ("n = 30", "n = 20", "n of 'Main' is 20, but 10 neighbours"),
         ("n = 30", "", "grid.0.n: Field required"),
@@ -125,7 +129,7 @@ def test_presets_of_the_package_are_sound(tmp_path):
         assert read_preset(name).runs()
     (tmp_path / "own.toml").write_text(TINY)
     assert read_preset(str(tmp_path / "own.toml")).name == "own"
-    with pytest.raises(ValueError, match=r"unknown preset 'smog': choose one of cpu, gpu, smoke, or the path"):
+    with pytest.raises(ValueError, match=r"unknown preset 'smog': choose one of cpu, gpu, smoke, terms, or the path"):
         read_preset("smog")
 
 

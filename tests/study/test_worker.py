@@ -135,7 +135,7 @@ def test_what_was_asked_otherwise_before_is_measured_again(worker, done, part):
         "pgd": {"evaluations": (dataclasses.replace(attack, settings={**attack.settings, "steps": 19}),)},
         "last": {"last": dataclasses.replace(last, settings={**last.settings, "seed": 1})},
         "curve": {"curve": first.curve[:4]},
-        "neighbours": {"directions": dataclasses.replace(first.directions, n=29)},
+        "neighbours": {"directions": dataclasses.replace(first.directions, n=29, images={})},
     }[part]
     dataclasses.replace(first, **stale).write(path)
     again, heard = heard_while(worker, RUN)

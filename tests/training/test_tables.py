@@ -76,7 +76,7 @@ def test_a_new_row_can_be_trained(kind, run, tmp_path):
     assert status == 0, err
     (path,) = [path for path in tmp_path.glob("*.safetensors") if ".last" not in path.name]
     card = lsp_core.load_checkpoint(path)[1]
-    where = {"objective": card.objective, "term": (card.lsp or {}).get("term"), "data set": card.dataset}
+    where = {"objective": card.objective, "term": (card.lsp or {}).get("ball"), "data set": card.dataset}
     assert {**where, "model": card.model}[kind] == "dummy-row"
     if kind == "data set":
         assert card.config["augmentation"] == "turns, where augment is on"

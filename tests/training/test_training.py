@@ -14,7 +14,7 @@ import lsp_core
 from lsp_core.data import DATASETS, ImageDataset
 from lsp_core.evaluation import evaluate
 from lsp_core.lsp.lsp import LSP
-from lsp_core.lsp.terms import TERMS
+from lsp_core.lsp.terms import NEIGHBOR_TERMS
 from lsp_core.models import MODELS
 from lsp_core.models.cnn import SmallCNN
 from lsp_core.store.checkpoint import CheckpointError
@@ -24,22 +24,24 @@ from lsp_core.training.augmentation import augment, describe_changes, noise_half
 from lsp_core.training.average import weight_average
 from lsp_core.training.log import validation_attack
 from lsp_core.training.objectives import OBJECTIVES
-from lsp_core.training.recipes import NEIGHBOR_WEIGHTS, RECIPES, TrainConfig, recipe
+from lsp_core.training.recipes import NEIGHBORS, RECIPES, TrainConfig, recipe
 
 CONFIG = TrainConfig("toy", "cnn", epochs=3, batch_size=12, held_out=12, eps=0.05, steps=2, lr=0.02)
-NOISE = LSP(weight=1.0, eps=0.1)
+NOISE = LSP(weight=1.0, eps=0.1, neighbors_weight=0.1, k=4)
 VARIANTS = {
     "standard": CONFIG,
     "standard with LSP": dataclasses.replace(CONFIG, lsp=NOISE),
-    "standard with distribution": dataclasses.replace(CONFIG, lsp=LSP("distribution", weight=0.1, eps=0.1)),
+    "standard with distribution": dataclasses.replace(
+        CONFIG, lsp=LSP("distribution", "distribution", neighbors_weight=1.0, share=1.0, weight=0.1, eps=0.1)
+    ),
     "pgd-at": dataclasses.replace(CONFIG, objective="pgd-at"),
     "pgd-at with noise": dataclasses.replace(CONFIG, objective="pgd-at", lsp=NOISE),
     "pgd-at with LSP": dataclasses.replace(
-        CONFIG, objective="pgd-at", lsp=LSP("distribution", vicinity="adversarial", weight=0.5)
+        CONFIG, objective="pgd-at", lsp=LSP("distribution", "none", vicinity="adversarial", weight=0.5)
     ),
     "augmented": dataclasses.replace(CONFIG, augment=True),
     "pgd-at with a share": dataclasses.replace(
-        CONFIG, objective="pgd-at", lsp=LSP("distribution", vicinity="adversarial", weight=0.5, share=0.5)
+        CONFIG, objective="pgd-at", lsp=LSP("vicinity", "distribution", vicinity="adversarial", weight=0.5, share=0.5)
     ),
     "all together": dataclasses.replace(
         CONFIG, ema=0.8, label_smoothing=0.05, noise=0.1, lsp=dataclasses.replace(NOISE, share=0.5, layer="logits")
@@ -369,7 +371,8 @@ def test_eps_of_adversarial_training_warms_up(tmp_path):
 )
 def test_a_step_by_hand(tmp_path, share, layer, smoothing):
     # One step of plain SGD on cross-entropy plus the warmed-up structure term, written out.
-    lsp, count = LSP(weight=4.0, eps=0.1, warmup=0.5, share=share, layer=layer), round(12 * share)
+    settings = {"weight": 4.0, "eps": 0.1, "warmup": 0.5, "share": share, "layer": layer}
+    lsp, count = LSP("vicinity", "laplacian", neighbors_weight=0.3, k=1, **settings), round(12 * share)
     config = dataclasses.replace(CONFIG, lsp=lsp, momentum=0.5, weight_decay=0.0, label_smoothing=smoothing)
     trainer, again = (Trainer(toy_dataset(), config, tmp_path) for _ in range(2))
     rows, progress = torch.arange(12), 0.25
@@ -380,9 +383,11 @@ def test_a_step_by_hand(tmp_path, share, layer, smoothing):
     nearby = lsp.sample(images[:count].contiguous(memory_format=torch.channels_last), again.noise)
     features = model.features(torch.cat([images, nearby]))
     clean, near = features[:12], features[12:]
-    pairs = (clean[:count], near) if layer == "features" else (model.head(clean[:count]), model.head(near))
+    pairs = (clean, near) if layer == "features" else (model.head(clean), model.head(near))
     units = [part / (part.square().sum(1, keepdim=True) + 1e-6).sqrt() for part in pairs]
-    expected_term = ((units[0] - units[1]) ** 2).sum(1).mean()
+    closest = torch.cdist(images.flatten(1), images.flatten(1)).fill_diagonal_(torch.inf).argmin(1)
+    to_closest = ((units[0] - units[0][closest]) ** 2).sum(1).mean()  # of the whole batch
+    expected_term = ((units[0][:count] - units[1]) ** 2).sum(1).mean() + 0.3 * to_closest
     error = torch.nn.functional.cross_entropy(model.head(clean), labels, label_smoothing=smoothing)
     expected = error + 4.0 * 0.5 * expected_term
     assert term == pytest.approx(expected_term.item(), rel=1e-4)
@@ -404,13 +409,16 @@ def test_the_loss_falls(config, tmp_path):
 
 def test_the_structure_term_acts(tmp_path):
     plain = train(dataclasses.replace(CONFIG, epochs=6), tmp_path)
-    structured = train(dataclasses.replace(CONFIG, epochs=6, lsp=LSP(weight=30.0, eps=0.3)), tmp_path)
+    structured = train(
+        dataclasses.replace(CONFIG, epochs=6, lsp=LSP("vicinity", "none", weight=30.0, eps=0.3)), tmp_path
+    )
 
     def spread(trainer):
         images = trainer.held_out.float()
-        nearby = LSP(eps=0.3).sample(images, torch.Generator().manual_seed(0))
+        lsp = LSP("vicinity", "none", eps=0.3)
+        nearby = lsp.sample(images, torch.Generator().manual_seed(0))
         with torch.no_grad():
-            return LSP(eps=0.3)(images, trainer.model.features(images), nearby, trainer.model.features(nearby)).item()
+            return lsp(images, trainer.model.features(images), nearby, trainer.model.features(nearby)).item()
 
     assert spread(structured) < 0.5 * spread(plain)
 
@@ -668,8 +676,8 @@ def test_twins_differ_in_nothing_but_the_term(dataset, objective):
 
 # As they were when the shipped checkpoints and the study were trained, where auto was bfloat16.
 PINNED = {
-    ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 200.0, 0.3)),
-    ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 20.0, 0.2)),
+    ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 300.0, 0.3)),
+    ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 1.0, 0.2)),
     ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
     ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 10.0, 0.3)),
     ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
@@ -683,7 +691,9 @@ def test_recipes_are_what_they_were(dataset, objective):
     common = (config.epochs, config.lr, config.eps, config.steps, config.augment, config.precision, config.held_out)
     lsp = (config.lsp.vicinity, config.lsp.weight, config.lsp.eps)
     assert (*common, lsp) == PINNED[dataset, objective]
-    assert (config.lsp.share, config.lsp.term) == (0.25, "vicinity")
+    assert config.lsp.share == (0.4 if (dataset, objective) == ("digits", "standard") else 0.25)
+    assert config.lsp.ball == ("none" if objective == "trades" else "vicinity")
+    assert config.lsp.neighbors == "correlation"
 
 
 def test_a_recipe_takes_every_setting_as_a_change():
@@ -699,19 +709,24 @@ def test_a_recipe_takes_every_setting_as_a_change():
 
 def test_changes_and_term_settings_go_on_top_of_the_recipe():
     data = toy_dataset(count=600)
-    config = recipe(data, "digits", "standard", {"weight": 2.0, "term": None}, epochs=3, lr=None)
-    assert (config.epochs, config.lsp.weight, config.lsp.term) == (3, 2.0, "vicinity")
+    config = recipe(data, "digits", "standard", {"weight": 2.0, "ball": None}, epochs=3, lr=None)
+    assert (config.epochs, config.lsp.weight, config.lsp.ball) == (3, 2.0, "vicinity")
     assert config.lr == recipe(data, "digits", "standard", None).lr
 
 
-@pytest.mark.parametrize("term", sorted(set(TERMS) - {"vicinity"}))
-def test_a_term_that_looks_at_neighbours_takes_whole_batches_and_a_weight_of_its_own(term):
-    data = toy_dataset(count=600)
-    given = recipe(data, "digits", "standard", {"term": term}).lsp
-    assert (given.share, given.weight) == (1.0, NEIGHBOR_WEIGHTS[term])
-    assert given.weight < RECIPES["digits"].clean_lsp["weight"]
-    assert given.eps == RECIPES["digits"].clean_lsp["eps"]
-    assert recipe(data, "digits", "standard", {"term": term, "weight": 3.0}).lsp.weight == 3.0
+@pytest.mark.parametrize("term", NEIGHBORS)
+def test_another_term_of_the_neighbours_has_a_weight_of_its_own(term):
+    data, own = toy_dataset(count=600), RECIPES["digits"].clean_lsp
+    given = recipe(data, "digits", "standard", {"neighbors": term}).lsp
+    assert (given.ball, given.weight, given.share) == ("vicinity", own["weight"], own["share"])
+    assert given.neighbors_weight == own["neighbors_weight"] * NEIGHBORS[term]["scale"]
+    assert given.k == NEIGHBORS[term]["k"]
+    chosen = recipe(data, "digits", "standard", {"neighbors": term, "neighbors_weight": 3.0, "k": 5}).lsp
+    assert (chosen.neighbors_weight, chosen.k) == (3.0, 5)
+
+
+def test_every_term_of_the_neighbours_has_a_weight():
+    assert {"correlation", *NEIGHBORS} == set(NEIGHBOR_TERMS)
 
 
 @pytest.mark.parametrize(("channels", "like"), [(1, "mnist"), (3, "cifar10")])
@@ -745,7 +760,7 @@ def test_a_setting_added_since_counts_as_its_default():
     ("change", "message"),
     [
         ({"mixup": 0.1}, "unknown setting of TrainConfig 'mixup': choose one of dataset, model"),
-        ({"lsp": {"graph": 1}}, "unknown setting of LSP 'graph': choose one of term, weight"),
+        ({"lsp": {"graph": 1}}, "unknown setting of LSP 'graph': choose one of ball, neighbors, weight"),
         ({"lsp": [1]}, r"lsp of TrainConfig is \[1\], but it must be a table or None"),
         ({"epochs": "ten"}, "epochs of TrainConfig is 'ten'"),
         ({"objective": "magic"}, "unknown objective 'magic'"),

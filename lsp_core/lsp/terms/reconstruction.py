@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -12,8 +10,8 @@ from lsp_core.lsp.terms.geometry import nearest
 RIDGE = 1e-3  # share of the trace that makes the weights of a reconstruction unique (as in scikit-learn's LLE)
 
 
-def reconstruction(images: Tensor, features: Tensor, anchors: Sequence[Tensor], k: int, _temperature: float) -> Tensor:
-    """Keep the weights that rebuild x from its k nearest: the sum over the anchors of mean |a_i - sum_j w_ij z_j|^2.
+def reconstruction(images: Tensor, features: Tensor, anchors: Tensor, k: int, _temperature: float) -> Tensor:
+    """Keep the weights that rebuild x from its k nearest: the mean of |a_i - sum_j w_ij z_j|^2.
 
     The weights of image i minimise |x_i - sum_j w_ij x_j|^2 with sum 1, and a ridge of 0.001 times the trace.
 
@@ -25,7 +23,7 @@ def reconstruction(images: Tensor, features: Tensor, anchors: Sequence[Tensor], 
         near = nearest(images, k)[1]
         weights = barycentre(images.flatten(1), near).to(features.dtype)
     rebuilt = (weights[..., None] * features[near]).sum(1)
-    return torch.stack([(anchor - rebuilt).square().sum(1).mean() for anchor in anchors]).sum()
+    return (anchors - rebuilt).square().sum(1).mean()
 
 
 def barycentre(rows: Tensor, near: Tensor) -> Tensor:

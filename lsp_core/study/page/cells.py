@@ -58,6 +58,12 @@ def ahead(lead: Lead | None, seeds: Iterable[int]) -> str:
     return ", ".join([difference(lead), *filter(None, notes)])
 
 
+def share_ahead(lead: Lead, seeds: Iterable[int]) -> str:
+    """Write the difference of two shares of neighbours with its interval and, unless it is of all, its seeds."""
+    low, high = lead.interval
+    return ", ".join(filter(None, [f"{lead.gained.mean:+.3f} ({low:+.3f} to {high:+.3f})", only(lead.seeds, seeds)]))
+
+
 def only(seeds: Iterable[int], every: Iterable[int]) -> str:
     """Name seeds if they are not all.
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from lsp_core.radius import show_eps
 from lsp_core.study.comparison import Comparison, Variant
 from lsp_core.study.lead import CLEAN, called
-from lsp_core.study.page.cells import accuracy, ahead, arrow, only, plain
+from lsp_core.study.page.cells import accuracy, ahead, arrow, only, plain, share_ahead
 from lsp_core.study.page.machines import Machines
-from lsp_core.study.preservation import Preservation
+from lsp_core.study.preservation import FIGURES, Preservation
 from lsp_core.study.result import Result
 
 LONG = 1.0  # seconds of an epoch; a ratio of shorter ones says nothing
@@ -36,7 +36,9 @@ def side_tables(comparison: Comparison, machines: Machines) -> list[MarkdownTabl
     embedding, directions = "Neighbourhoods in the embedding", "Neighbourhoods of its directions, at unit length"
     found = (
         _neighbors(comparison, machines, embedding, lambda result: result.preservation),
+        _neighbor_differences(comparison, machines, unit_length=False),
         _neighbors(comparison, machines, directions, lambda result: result.directions),
+        _neighbor_differences(comparison, machines, unit_length=True),
         _costs(comparison, machines),
     )
     return [table for table in found if table.rows]
@@ -91,6 +93,17 @@ def _neighbors(
             sizes |= {f"k = {near.k} on {near.n} test images" for near in found}
     titles = ["variant", "seeds", *METRICS.values(), "kept"]
     return MarkdownTable(titles, rows, f"{title}, {' and '.join(sorted(sizes))}:")
+
+
+def _neighbor_differences(comparison: Comparison, machines: Machines, *, unit_length: bool) -> MarkdownTable:
+    """Compare the neighbourhoods of each variant with those of the first, image by image."""
+    rows, first = [], comparison.variants[comparison.first]
+    for variant in (each for each in comparison.known if each.name != first.name):
+        leads = [variant.neighbors_lead(first, figure, unit_length=unit_length) for figure in FIGURES]
+        if any(leads):
+            cells = [share_ahead(lead, comparison.seeds) if lead else "" for lead in leads]
+            rows.append([_name(variant, comparison, machines), *cells])
+    return MarkdownTable(["variant", *FIGURES.values()], rows, f"Differences to {first.name}, paired:")
 
 
 def _costs(comparison: Comparison, machines: Machines) -> MarkdownTable:

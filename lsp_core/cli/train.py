@@ -76,7 +76,7 @@ def train(
         structure = {**_terms(lsp), **numbers, "vicinity": vicinity}
     elif (weight, neighbors_weight, vicinity, ball) != (None, None, None, None):
         raise ValueError(
-            "--weight, --neighbors-weight, --vicinity and --ball describe LSP: add it, as in --lsp vicinity+correlation."
+            "--weight, --neighbors-weight, --vicinity and --ball describe LSP: add --lsp, for example --lsp vicinity."
         )
     given: Record = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
     given["eps"] = parse_eps(eps) if eps is not None else None

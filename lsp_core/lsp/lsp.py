@@ -35,7 +35,7 @@ class LSP:
         neighbors_weight: what the neighbours' part counts beside the ball's.
         vicinity: which point of the eps-ball stands for it: see ``VICINITIES``.
         eps: radius of the noise ball, in pixel units.
-        share: share of each batch that the ball's part looks at. The rest needs no second pass, which is what that costs.
+        share: share of each batch that the ball's part looks at; what it costs is the second pass of these images.
         layer: which embedding both act on: the features that feed the last linear layer, or the logits it returns.
         k: how many nearest images count; the k-th sets the local bandwidth.
         temperature: scale of squared embedding distances in ``distribution``.

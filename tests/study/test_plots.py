@@ -4,11 +4,16 @@ import json
 import re
 
 import pytest
-from written import NEAR, PRESET, plotted, put, result
+from written import NEAR, PRESET, N, plotted, put, result
 
+from lsp_core.lsp import LSP
+from lsp_core.study.comparison import comparisons
 from lsp_core.study.page import write_report
 from lsp_core.study.page.canvas import OTHERS, colours
+from lsp_core.study.page.frontier import frontier
 from lsp_core.study.page.scatter import correlation
+from lsp_core.study.result import read_results
+from lsp_core.training import TrainConfig
 
 pytest.importorskip("vl_convert")
 
@@ -47,6 +52,55 @@ def test_plots_say_what_they_show(study):
         assert "#3D8BD4" in svg
         assert 'fill="white"' in svg
         assert not re.findall(r"(?:href|src)=|url\(http|@import", svg)
+
+
+WEIGHTS = {"ball alone": 0.0, "LSP": 0.1, "half": 0.05, "double": 0.2}
+FRONTIER = PRESET.replace("LSP = { lsp = {} }", "\n".join(f'"{name}" = {{ lsp = {{}} }}' for name in WEIGHTS))
+
+
+def of_weight(name, **others):
+    """The configuration of a variant whose neighbours' part has its weight, and that is otherwise the same."""
+    lsp = LSP(neighbors="none" if name == "ball alone" else "correlation", neighbors_weight=WEIGHTS[name], **others)
+    return TrainConfig("digits", "cnn", "pgd-at", eps=0.2, lsp=lsp).to_record()
+
+
+def frontier_of(preset, out):
+    return frontier(comparisons(preset.grids, read_results(preset.runs(), out / preset.name))[0])
+
+
+def test_the_frontier_goes_from_the_least_weight_to_the_most(study):
+    preset, out = study(FRONTIER.replace("baseline = {}", "baseline = {}\nother = {}"))
+    for name, right in (("baseline", 12), ("other", 13)):
+        result(out, preset, name, 0, attacks={"pgd": 30, "fast": right}, preservation=NEAR)
+    for seed in (0, 1):
+        for place, name in enumerate(WEIGHTS):
+            attacks, near = {"pgd": 30, "fast": 20 + 2 * place + seed}, {**NEAR, "kept": 0.2 * (place + 1)}
+            result(out, preset, name, seed, attacks=attacks, preservation=near, config=of_weight(name))
+    points = frontier_of(preset, out)
+    assert [(point["name"], point["weight"]) for point in points] == [
+        *((f"{weight:g}", weight) for weight in (0, 0.05, 0.1, 0.2)),
+        ("baseline", None),
+    ]
+    assert [point["accuracy"] for point in points] == pytest.approx([20.5 / N, 24.5 / N, 22.5 / N, 26.5 / N, 12 / N])
+    assert [point["kept"] for point in points] == pytest.approx([0.1, 0.3, 0.2, 0.4, 0.25])  # at unit length
+    assert (points[0]["low"], points[0]["high"]) == (20 / N, 21 / N)
+    page = write_report(out).read_text()
+    assert "(plots/mine-1-frontier.svg)" in page
+    svg = (out / "plots" / "mine-1-frontier.svg").read_text()
+    assert ">0.05<" in svg
+    assert ">baseline<" in svg
+
+
+@pytest.mark.parametrize("lost", ["half", "baseline"])
+def test_a_line_needs_three_weights_and_a_baseline(study, lost):
+    preset, out = study(FRONTIER)
+    for name in ("baseline", "LSP", "ball alone", "half"):
+        if name != lost:
+            config = {} if name == "baseline" else {"config": of_weight(name)}
+            result(out, preset, name, 0, attacks={"fast": 20}, preservation=NEAR, **config)
+    assert frontier_of(preset, out) == []
+    result(out, preset, "double", 0, attacks={"fast": 20}, preservation=NEAR, config=of_weight("double", share=0.9))
+    assert frontier_of(preset, out) == []  # it differs in more than the weight
 
 
 def test_the_scatter_shows_what_most_runs_share(study):

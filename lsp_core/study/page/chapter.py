@@ -10,6 +10,7 @@ from lsp_core.study.comparison import Comparison, comparisons
 from lsp_core.study.grid import Grid
 from lsp_core.study.page.brief import brief
 from lsp_core.study.page.curves import curve_plot
+from lsp_core.study.page.frontier import frontier_plot
 from lsp_core.study.page.machines import Machines
 from lsp_core.study.page.scatter import scatter_plot
 from lsp_core.study.page.tables import MarkdownTable, side_tables, tables
@@ -26,6 +27,7 @@ class Section:
     Attributes:
         runs: that it asks for; ``begun`` those of which anything is known, ``done`` those that are complete.
         plots: by data set, as the page links to them.
+        frontier: the plot of the neighbours' weights, as the page links to it; "" if there is none.
         comparisons: each with its tables.
     """
 
@@ -34,6 +36,7 @@ class Section:
     begun: int
     done: int
     plots: dict[str, str]
+    frontier: str
     comparisons: list[tuple[Comparison, list[MarkdownTable]]]
 
 
@@ -96,6 +99,7 @@ def _section(
         begun=len(there),
         done=sum(set(grid.attacks) <= result.under.keys() for result in there),
         plots=plots,
+        frontier=_link(frontier_plot(found, out / "plots" / f"{stem}-frontier.svg"), out),
         comparisons=[
             (comparison, tables(comparison, machines) + ([] if again else side_tables(comparison, machines)))
             for comparison in found

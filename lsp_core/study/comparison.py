@@ -56,14 +56,14 @@ class Comparison:
 
     Attributes:
         first: the name of the variant that the others are compared with.
-        control: that of another one that they are compared with, "" for none.
+        controls: those of other ones that they are compared with, too.
         seeds: those that the grids ask for, and ``attacks``.
     """
 
     dataset: str
     objective: str
     first: str
-    control: str
+    controls: tuple[str, ...]
     seeds: tuple[int, ...]
     attacks: tuple[str, ...]
     variants: dict[str, Variant]
@@ -127,7 +127,7 @@ def _comparison(dataset: str, objective: str, grids: Sequence[Grid], results: Ma
         dataset,
         objective,
         first=next(iter(found)),
-        control=next((grid.control for grid in grids if grid.control), ""),
+        controls=tuple(dict.fromkeys(name for grid in grids for name in grid.controls)),
         seeds=tuple(sorted({seed for grid in grids for seed in grid.seeds})),
         attacks=tuple(dict.fromkeys(name for grid in grids for name in grid.attacks)),
         variants={name: Variant(name, dict(sorted(by_seed.items()))) for name, by_seed in found.items()},

@@ -51,7 +51,7 @@ class Grid(Stored):
 
     Attributes:
         about: stands below the title.
-        control: the variant that a reviewer would try instead, "" for none.
+        controls: the variants that a reviewer would try instead, which the others are compared with, too.
         settings: hold for all variants.
     """
 
@@ -63,7 +63,7 @@ class Grid(Stored):
     attacks: tuple[str, ...]
     n: int
     about: str = ""
-    control: str = ""
+    controls: tuple[str, ...] = ()
     settings: Record = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,8 +83,9 @@ class Grid(Stored):
         for name in ("datasets", "objectives", "seeds", "attacks"):
             if len(set(values := getattr(self, name))) < len(values):
                 raise ValueError(f"{name} of {self.title!r} is {list(values)}, but each may stand there only once.")
-        if self.control and self.control not in self.variants:
-            raise ValueError(f"control of {self.title!r} is {self.control!r}, which is none of its variants.")
+        for name in self.controls:
+            if name not in self.variants:
+                raise ValueError(f"controls of {self.title!r} have {name!r}, which is none of its variants.")
         if self.n <= 2 * K:
             raise ValueError(f"n of {self.title!r} is {self.n}, but {K} neighbours need more than {2 * K} images.")
         for run in self.runs():

@@ -54,7 +54,7 @@ def test_an_attack_and_an_objective_of_ones_own_go_through_a_study(own, tmp_path
     results = [worker.do(run) for run in preset.runs()]
     assert [entry.name for result in results for entry in result.evaluations] == ["pgd", "darken"] * 2
     text = write_report(tmp_path).read_text()
-    assert "| data set, objective | clean | under attack | Darken | with LSP |" in text  # a referee has a column
+    assert "| data set, objective | clean | under attack | Darken | overlap" in text  # a referee has a column
     assert "| digits<br>calm<br>eps 32/255 (0.125) |" in text
     assert "| variant | seeds | n | clean | PGD-20 | DARKEN |" in text
     assert "), DARKEN |" in text  # the strongest, and it counts as evidence

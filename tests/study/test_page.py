@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from written import NEAR, PRESET, TIME, N, entry, put, result, rows, short, three_seeds
 
-from lsp_core.evaluation.intervals import crossed_interval, paired_interval, wilson_interval
+from lsp_core.evaluation.intervals import (
+    crossed_interval,
+    mean_difference_interval,
+    paired_interval,
+    wilson_interval,
+)
 from lsp_core.study.lead import strongest_first
 from lsp_core.study.page import write_report
 
@@ -139,13 +144,13 @@ def test_the_clean_difference_is_of_clean_images(study, no_plots):
 
 
 def test_a_control_has_a_column_of_its_own(study, no_plots):
-    text = PRESET.replace("[grid.variants]", 'control = "noise"\n[grid.variants]') + "noise = { noise = 0.3 }\n"
+    text = PRESET.replace("[grid.variants]", 'controls = ["noise"]\n[grid.variants]') + "noise = { noise = 0.3 }\n"
     preset, out = study(text)
     for seed in range(3):
         result(out, preset, "baseline", seed, attacks={"fast": 20})
         result(out, preset, "LSP", seed, attacks={"fast": 28})
     assert "attacked vs. noise" not in write_report(out).read_text()
-    assert short(out / "README.md")["digits<br>pgd-at<br>eps 51/255 (0.200)"]["noise alone"] == "not run yet"
+    assert short(out / "README.md")["digits<br>pgd-at<br>eps 51/255 (0.200)"]["noise"] == "not run yet"
     result(out, preset, "noise", 1, attacks={"fast": 26})
     page = write_report(out)
     found = rows(page, "clean vs. baseline")
@@ -156,7 +161,7 @@ def test_a_control_has_a_column_of_its_own(study, no_plots):
     assert found["baseline"]["attacked vs. baseline"] == ""
     assert found["noise"]["attacked vs. noise"] == ""
     assert found["noise"]["attacked vs. baseline"].startswith("+15.0 (")
-    alone = short(page)["digits<br>pgd-at<br>eps 51/255 (0.200)"]["noise alone"]
+    alone = short(page)["digits<br>pgd-at<br>eps 51/255 (0.200)"]["noise"]
     assert alone == f"{entry_text(26)}<br>seed 1 only"
 
 
@@ -209,6 +214,59 @@ def test_neighbours_and_cost(study, no_plots):
     assert cost["LSP"]["best epoch"] == "3, 4, 5 of 6"
     assert cost["LSP"]["last epoch, PGD-20"] == "30.0 ± 5.0"
     assert "k = 10 on 40 test images" in page.read_text()
+
+
+def by_image(k=2, **digits):
+    """Neighbourhoods of 40 images that begin with these numbers of neighbours and then go on with 1."""
+    images = {name: text.ljust(N, "1") for name, text in digits.items()}
+    shares = {name: sum(map(int, text)) / N / k for name, text in images.items()}
+    agreement = dict.fromkeys(("trustworthiness", "continuity"), 0.9)
+    return {
+        "k": k,
+        "n": N,
+        "clean": {**agreement, "knn_overlap": shares["overlap"]},
+        "adversarial": {**agreement, "knn_overlap": shares["overlap_attacked"]},
+        "kept": shares["kept"],
+        "images": images,
+    }
+
+
+def test_neighbourhoods_are_compared_image_by_image(study, no_plots):
+    preset, out = study(PRESET.replace("seeds = [0, 1, 2]", "seeds = [0, 1]"))
+    for seed in (0, 1):
+        base = by_image(overlap="00", overlap_attacked="", kept="0" * 10)
+        twin = by_image(overlap="22", overlap_attacked="00", kept="2" * (10 + seed))
+        for variant, near in (("baseline", base), ("LSP", twin)):
+            result(out, preset, variant, seed, attacks={"fast": 20}, preservation=near, directions=near)
+    found = rows(write_report(out), "k-NN overlap, attacked")["LSP"]
+    # Of 40 images two have all of 2 neighbours where they had none: 2 / 40. The others are as before.
+    differences = np.array([[1.0] * 2 + [0.0] * 38] * 2)
+    low, high = crossed_interval(differences)
+    assert found["k-NN overlap"] == f"+0.050 ({low:+.3f} to {high:+.3f})"
+    assert found["k-NN overlap, attacked"].startswith("-0.025 (")  # two lose one of 2
+    # Ten have 2 for 0, and of the second seed an eleventh 2 for 1: 10 / 40 and 10.5 / 40.
+    assert found["kept"].startswith("+0.256 (")
+    cells = short(out / "README.md")["digits<br>pgd-at<br>eps 51/255 (0.200)"]
+    assert cells["neighbours kept"].startswith("37.5 → 63.1<br>+25.6 (")
+
+
+def test_neighbourhoods_of_one_seed_have_the_interval_of_that_training(study, no_plots):
+    preset, out = study()
+    base = by_image(overlap="00", overlap_attacked="", kept="")
+    for variant, near in (("baseline", base), ("LSP", by_image(overlap="22", overlap_attacked="", kept=""))):
+        result(out, preset, variant, 0, attacks={"fast": 20}, preservation=near, directions=near)
+    low, high = mean_difference_interval([1.0] * 2 + [0.0] * 38)
+    found = rows(write_report(out), "k-NN overlap, attacked")["LSP"]
+    assert found["k-NN overlap"] == f"+0.050 ({low:+.3f} to {high:+.3f}), seed 0 only"
+
+
+def test_neighbourhoods_from_before_have_no_differences(study, no_plots):
+    preset, out = study()
+    for variant in ("baseline", "LSP"):
+        result(out, preset, variant, 0, attacks={"fast": 20}, preservation=NEAR)
+    text = write_report(out).read_text()
+    assert "Differences to baseline, paired" not in text
+    assert "neighbours kept" not in text
 
 
 def test_times_of_two_machines_have_no_ratio(study, no_plots):

@@ -73,7 +73,7 @@ def result(folder, preset, variant, seed, *, objective=None, eps=0.2, clean=36, 
         "evaluations": [entry(name, right, eps, clean=clean) for name, right in (attacks or {}).items()],
     }
     if near := parts.get("preservation"):
-        parts["directions"] = {**near, "kept": near["kept"] / 2}
+        parts.setdefault("directions", {**near, "kept": near["kept"] / 2})
     path = folder / preset.name / f"{run.id}.json"
     path.write_text(json.dumps({**record, **parts}))
     return path

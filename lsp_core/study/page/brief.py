@@ -18,6 +18,8 @@ from lsp_core.study.result import Result
 
 BREAK = "<br>"  # begins a new line within a cell
 MISSING = "not run yet"
+# Of the neighbourhoods at unit length, in percent like the accuracies.
+NEAR = {"overlap_attacked": "overlap with pixels, attacked", "kept": "neighbours kept"}
 
 
 def brief(preset: Preset, results: Mapping[str, Result], machines: Machines) -> MarkdownTable:
@@ -31,15 +33,17 @@ def brief(preset: Preset, results: Mapping[str, Result], machines: Machines) -> 
     grids = [grid for grid in preset.grids if {BASELINE, TWIN} <= grid.variants.keys()]
     pairs = comparisons(grids, results)
     referees = [name for name in dict.fromkeys(name for pair in pairs for name in pair.attacks) if _is_referee(name)]
-    controls = dict.fromkeys(pair.control for pair in pairs if pair.control)
+    controls = list(dict.fromkeys(name for pair in pairs for name in pair.controls))
+    near = any(_near(pair, "kept") for pair in pairs)
     titles = ["data set, objective", "clean", "under attack", *(label(parse_attack(name, 0.1)) for name in referees)]
-    titles += [f"{' or '.join(controls)} alone"] if controls else []
+    titles += [*controls, *(NEAR.values() if near else ())]
     rows = []
     for pair in pairs:
         lead = pair.best_lead(TWIN, BASELINE)
         cells = [_name(pair, machines), _noted(_lead(pair, CLEAN), pair), _attacked(lead, pair)]
         cells += [_noted(_lead(pair, name), pair) if name in pair.attacks else "" for name in referees]
-        cells += [_control(lead, pair)] if controls else []
+        cells += [_control(lead, pair, name) for name in controls]
+        cells += [_moved(_near(pair, figure)) for figure in NEAR] if near else []
         rows.append([*cells, _verdict(lead)])
     return MarkdownTable([*titles, "with LSP"], rows)
 
@@ -81,11 +85,15 @@ def _noted(lead: Lead | None, pair: Comparison) -> str:
     return BREAK.join(filter(None, [_moved(lead), only(lead.seeds, pair.seeds) if lead else ""]))
 
 
-def _control(lead: Lead | None, pair: Comparison) -> str:
-    """Write what the control reaches under the same attack."""
-    if not pair.control:
+def _near(pair: Comparison, figure: str) -> Lead | None:
+    return pair.variants[TWIN].neighbors_lead(pair.variants[BASELINE], figure, unit_length=True)
+
+
+def _control(lead: Lead | None, pair: Comparison, name: str) -> str:
+    """Write what a control reaches under the same attack."""
+    if name not in pair.controls:
         return ""
-    found = pair.variants[pair.control].under(lead.name) if lead else {}
+    found = pair.variants[name].under(lead.name) if lead else {}
     return BREAK.join(filter(None, [accuracy(found.values()), only(found, pair.seeds)])) if found else MISSING
 
 

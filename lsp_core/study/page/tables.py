@@ -63,9 +63,9 @@ def _accuracies(comparison: Comparison, machines: Machines) -> MarkdownTable:
 
 
 def _differences(comparison: Comparison, machines: Machines) -> MarkdownTable:
-    """Compare each variant with the first, and with the control."""
+    """Compare each variant with the first, and with the controls."""
     names = [variant.name for variant in comparison.attacked]
-    others = [name for name in names if name in (comparison.first, comparison.control)]
+    others = [name for name in names if name in (comparison.first, *comparison.controls)]
     clean = [comparison.first] if comparison.first in names else []
     titles = ["variant", *(f"clean vs. {name}" for name in clean), *(f"attacked vs. {name}" for name in others)]
     rows = []

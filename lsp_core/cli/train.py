@@ -32,6 +32,8 @@ from lsp_core.training import OBJECTIVES, EpochLog, Trainer, recipe
 from lsp_core.training.log import validation_attack
 from lsp_core.types import Record
 
+RECIPE = "recipe"  # LSP as the recipe has it
+
 
 def train(
     dataset: Annotated[str, typer.Argument(help=f"{names(DATASETS)}, or a folder with train/ and test/.")],
@@ -39,8 +41,9 @@ def train(
     lsp: Annotated[
         str | None,
         typer.Option(
-            help="Add LSP with these terms, ball+neighbours, for example vicinity+correlation; the recipe has the one "
-            f"that is not named. Of the ball: {names(TERMS)}, none; of the neighbours: {names(NEIGHBOR_TERMS)}, none."
+            help=f"Add LSP: {RECIPE}, or with terms of your own, ball+neighbours, for example "
+            "vicinity+correlation; the recipe has the one that is not named. "
+            f"Of the ball: {names(TERMS)}, none; of the neighbours: {names(NEIGHBOR_TERMS)}, none."
         ),
     ] = None,
     weight: Annotated[float | None, typer.Option(help="Weight of LSP.")] = None,
@@ -75,9 +78,7 @@ def train(
         numbers = {"weight": weight, "neighbors_weight": neighbors_weight, "eps": radius}
         structure = {**_terms(lsp), **numbers, "vicinity": vicinity}
     elif (weight, neighbors_weight, vicinity, ball) != (None, None, None, None):
-        raise ValueError(
-            "--weight, --neighbors-weight, --vicinity and --ball describe LSP: add --lsp, for example --lsp vicinity."
-        )
+        raise ValueError(f"--weight, --neighbors-weight, --vicinity and --ball describe LSP: add --lsp {RECIPE}.")
     given: Record = {"model": model, "epochs": epochs, "batch_size": batch_size, "lr": lr, "steps": steps, "limit": n}
     given["eps"] = parse_eps(eps) if eps is not None else None
     config = recipe(data, dataset, objective, structure, **given, seed=seed)
@@ -98,9 +99,11 @@ def _terms(lsp: str) -> Record:
 
     >>> _terms("vicinity+distribution"), _terms("none+correlation")
     ({'ball': 'vicinity', 'neighbors': 'distribution'}, {'ball': 'none', 'neighbors': 'correlation'})
-    >>> _terms("vicinity"), _terms("correlation")
-    ({'ball': 'vicinity'}, {'neighbors': 'correlation'})
+    >>> _terms("vicinity"), _terms("correlation"), _terms("recipe")
+    ({'ball': 'vicinity'}, {'neighbors': 'correlation'}, {})
     """
+    if lsp == RECIPE:
+        return {}
     first, plus, second = lsp.partition("+")
     if plus:
         return {"ball": first, "neighbors": second}

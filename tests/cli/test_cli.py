@@ -158,7 +158,7 @@ def test_train_says_where_another_precision_would_be_faster(run, tmp_path, monke
             ("digits", "--lsp", "vicinity", "--vicinity", "far"),
             "vicinity of LSP is 'far', but it must be one of noise, adversarial",
         ),
-        (("digits", "--lsp", "vicinity", "--vicinity", "adversarial"), "standard crafts none"),
+        (("digits", "--lsp", "recipe", "--vicinity", "adversarial"), "standard crafts none"),
         (("digits", "--weight", "3"), "add --lsp"),
         (("digits", "--eps", "big"), "eps is 'big', but it must be a number from 0 to 1, like 0.1 or 8/255."),
         (("digits", "--eps", "8/0"), "eps is '8/0'"),

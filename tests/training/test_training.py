@@ -679,9 +679,9 @@ PINNED = {
     ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 300.0, 0.3)),
     ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 1.0, 0.2)),
     ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
-    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 10.0, 0.3)),
+    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 1.0, 0.3)),
     ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
-    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 10.0, 8 / 255)),
+    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 1.0, 8 / 255)),
 }
 
 
@@ -692,8 +692,9 @@ def test_recipes_are_what_they_were(dataset, objective):
     lsp = (config.lsp.vicinity, config.lsp.weight, config.lsp.eps)
     assert (*common, lsp) == PINNED[dataset, objective]
     assert config.lsp.share == (0.4 if (dataset, objective) == ("digits", "standard") else 0.25)
-    assert config.lsp.ball == ("none" if objective == "trades" else "vicinity")
-    assert config.lsp.neighbors == "correlation"
+    alone = objective == "trades" or (dataset != "digits" and objective != "standard")
+    assert config.lsp.ball == ("none" if alone else "vicinity")
+    assert config.lsp.neighbors == ("distribution" if (dataset, objective) == ("digits", "standard") else "correlation")
 
 
 def test_a_recipe_takes_every_setting_as_a_change():
@@ -716,17 +717,26 @@ def test_changes_and_term_settings_go_on_top_of_the_recipe():
 
 @pytest.mark.parametrize("term", NEIGHBORS)
 def test_another_term_of_the_neighbours_has_a_weight_of_its_own(term):
-    data, own = toy_dataset(count=600), RECIPES["digits"].clean_lsp
+    data, own = toy_dataset(count=600), recipe(toy_dataset(count=600), "digits", "standard", {}).lsp
     given = recipe(data, "digits", "standard", {"neighbors": term}).lsp
-    assert (given.ball, given.weight, given.share) == ("vicinity", own["weight"], own["share"])
-    assert given.neighbors_weight == own["neighbors_weight"] * NEIGHBORS[term]["scale"]
-    assert given.k == NEIGHBORS[term]["k"]
+    assert (given.ball, given.weight, given.share) == (own.ball, own.weight, own.share)
+    assert given.neighbors_weight == own.neighbors_weight * NEIGHBORS[term][0] / NEIGHBORS[own.neighbors][0]
+    assert given.k == NEIGHBORS[term][1]
     chosen = recipe(data, "digits", "standard", {"neighbors": term, "neighbors_weight": 3.0, "k": 5}).lsp
     assert (chosen.neighbors_weight, chosen.k) == (3.0, 5)
 
 
+def test_a_ball_where_the_recipe_has_none_has_a_weight_of_its_own():
+    data = toy_dataset(count=600)
+    own = recipe(data, "mnist", "pgd-at", {}).lsp
+    ball = recipe(data, "mnist", "pgd-at", {"ball": "vicinity"}).lsp
+    assert (own.ball, own.weight, ball.ball, ball.weight) == ("none", 1.0, "vicinity", 10.0)
+    assert ball.weight * ball.neighbors_weight == pytest.approx(own.weight * own.neighbors_weight)
+    assert recipe(data, "mnist", "pgd-at", {"ball": "vicinity", "weight": 3.0}).lsp.weight == 3.0
+
+
 def test_every_term_of_the_neighbours_has_a_weight():
-    assert {"correlation", *NEIGHBORS} == set(NEIGHBOR_TERMS)
+    assert set(NEIGHBORS) == set(NEIGHBOR_TERMS)
 
 
 @pytest.mark.parametrize(("channels", "like"), [(1, "mnist"), (3, "cifar10")])

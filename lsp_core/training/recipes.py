@@ -53,7 +53,7 @@ RECIPES: dict[str, Recipe] = {
     "mnist": Recipe(
         {"model": "cnn", "epochs": 10, "precision": "auto"},
         clean={"eps": 0.1},
-        clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3, "neighbors_weight": 0.01},
+        clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3, "neighbors_weight": 0.003},
         crafting={"eps": 0.3, "steps": 5, "epochs": 5},
         crafting_lsp={**CRAFTED, **NO_BALL},
     ),

@@ -681,7 +681,17 @@ PINNED = {
     ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
     ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 1.0, 0.3)),
     ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
-    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 1.0, 8 / 255)),
+    ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 10.0, 8 / 255)),
+}
+
+
+PARTS = {
+    ("digits", "standard"): ("vicinity", "distribution"),
+    ("digits", "trades"): ("none", "correlation"),
+    ("mnist", "standard"): ("vicinity", "correlation"),
+    ("mnist", "fast-at"): ("none", "correlation"),
+    ("cifar10", "standard"): ("vicinity", "correlation"),
+    ("cifar10", "mart"): ("vicinity", "none"),
 }
 
 
@@ -692,9 +702,7 @@ def test_recipes_are_what_they_were(dataset, objective):
     lsp = (config.lsp.vicinity, config.lsp.weight, config.lsp.eps)
     assert (*common, lsp) == PINNED[dataset, objective]
     assert config.lsp.share == (0.4 if (dataset, objective) == ("digits", "standard") else 0.25)
-    alone = objective == "trades" or (dataset != "digits" and objective != "standard")
-    assert config.lsp.ball == ("none" if alone else "vicinity")
-    assert config.lsp.neighbors == ("distribution" if (dataset, objective) == ("digits", "standard") else "correlation")
+    assert (config.lsp.ball, config.lsp.neighbors) == PARTS[dataset, objective]
 
 
 def test_a_recipe_takes_every_setting_as_a_change():
@@ -733,6 +741,14 @@ def test_a_ball_where_the_recipe_has_none_has_a_weight_of_its_own():
     assert (own.ball, own.weight, ball.ball, ball.weight) == ("none", 1.0, "vicinity", 10.0)
     assert ball.weight * ball.neighbors_weight == pytest.approx(own.weight * own.neighbors_weight)
     assert recipe(data, "mnist", "pgd-at", {"ball": "vicinity", "weight": 3.0}).lsp.weight == 3.0
+
+
+def test_neighbours_where_the_recipe_has_none_have_a_weight_of_their_own():
+    own, asked = (
+        recipe(toy_dataset(count=600), "cifar10", "pgd-at", lsp).lsp for lsp in ({}, {"neighbors": "correlation"})
+    )
+    assert (own.neighbors, own.weight, asked.neighbors, asked.weight) == ("none", 10.0, "correlation", 10.0)
+    assert (asked.neighbors_weight, asked.k) == (pytest.approx(0.05), 16)
 
 
 def test_every_term_of_the_neighbours_has_a_weight():

@@ -139,14 +139,23 @@ def check_json(path: Path | None, schema: str = "") -> None:
     Raises:
         ValueError: if nothing can be written there, or something else would be lost.
     """
+    check_file("json", path)
+    kind = schema.rpartition("/")[0]
+    if kind and path is not None and path.exists() and not str(schema_of(path)).startswith(f"{kind}/"):
+        raise ValueError(f"json is {path}, which is no {kind} file and would be lost: give another path.")
+
+
+def check_file(name: str, path: Path | None) -> None:
+    """Refuse a file to be written, None is none, before hours of work.
+
+    Raises:
+        ValueError: naming the option, if nothing can be written there.
+    """
     if path is None:
         return
     if path.exists() and not path.is_file():
-        raise ValueError(f"json is {path}, which is no file: give another path.")
-    check_folder("json", path.parent)
-    kind = schema.rpartition("/")[0]
-    if kind and path.exists() and not str(schema_of(path)).startswith(f"{kind}/"):
-        raise ValueError(f"json is {path}, which is no {kind} file and would be lost: give another path.")
+        raise ValueError(f"{name} is {path}, which is no file: give another path.")
+    check_folder(name, path.parent)
 
 
 def check_folder(name: str, path: Path) -> None:

@@ -12,27 +12,53 @@ from pathlib import Path
 from lsp_core.data.dataset import DatasetError, ImageDataset, Split
 from lsp_core.data.downloaded import DIGITS, FASHION, load_cifar10, load_digits, load_torchvision
 from lsp_core.data.folder import load_folder
+from lsp_core.data.sheets import load_sheets
 
 Loader = Callable[[Path, Split, bool], ImageDataset]  # the root, the split, and whether to download what is absent
 
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """How a data set is loaded, and which random changes leave the class of its images as it is."""
+    """How a data set is loaded, where it is from, and which random changes leave the class of its images as it is.
+
+    Attributes:
+        origin: who made it; ``terms`` what they ask of whoever gives it away.
+    """
 
     load: Loader
+    origin: str
+    terms: str
     changes: tuple[str, ...] = ("shift",)
 
 
 MIRRORED = ("shift", "flip")
+TINY = (
+    "Alex Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images, www.cs.toronto.edu/~kriz/cifar.html"
+)
+CITE = "no licence is stated; the author asks that the report be cited"
 
 DATASETS: dict[str, NamedDataset] = {
-    "digits": NamedDataset(load_digits),
-    "mnist": NamedDataset(partial(load_torchvision, "mnist", "MNIST", DIGITS)),
-    "fashion-mnist": NamedDataset(partial(load_torchvision, "fashion-mnist", "FashionMNIST", FASHION), MIRRORED),
-    "cifar10": NamedDataset(load_cifar10, MIRRORED),
-    "cifar100": NamedDataset(partial(load_torchvision, "cifar100", "CIFAR100", None), MIRRORED),
-    "svhn": NamedDataset(partial(load_torchvision, "svhn", "SVHN", DIGITS)),  # house numbers: a mirrored 2 is none
+    "digits": NamedDataset(
+        load_digits, "E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits, UCI", "CC BY 4.0"
+    ),
+    "mnist": NamedDataset(
+        partial(load_torchvision, "mnist", "MNIST", DIGITS),
+        "Yann LeCun, Corinna Cortes and Christopher Burges, The MNIST database of handwritten digits",
+        "CC BY-SA 3.0",
+    ),
+    "fashion-mnist": NamedDataset(
+        partial(load_torchvision, "fashion-mnist", "FashionMNIST", FASHION),
+        "Zalando Research (2017), github.com/zalandoresearch/fashion-mnist",
+        "MIT",
+        MIRRORED,
+    ),
+    "cifar10": NamedDataset(load_cifar10, TINY, CITE, MIRRORED),
+    "cifar100": NamedDataset(partial(load_torchvision, "cifar100", "CIFAR100", None), TINY, CITE, MIRRORED),
+    "svhn": NamedDataset(  # house numbers: a mirrored 2 is none
+        partial(load_torchvision, "svhn", "SVHN", DIGITS),
+        "Yuval Netzer and others (2011), Reading Digits in Natural Images, ufldl.stanford.edu/housenumbers",
+        "for non-commercial use only",
+    ),
 }
 
 
@@ -41,6 +67,7 @@ def load_dataset(
 ) -> ImageDataset:
     """Load a split of a named data set, or of a folder that holds ``train/<class>/…`` and ``test/<class>/…``.
 
+    A named one may lie there packed, as ``lsp_core.data.sheets`` writes it, below its name.
     A folder may hold digits or letters, so that the training shifts its images a little but never mirrors them.
 
     Args:
@@ -55,8 +82,9 @@ def load_dataset(
     if split not in ("train", "test"):
         raise DatasetError(f"split is {split!r}, but it must be train or test.")
     if name in DATASETS:
-        row = DATASETS[name]
-        return dataclasses.replace(row.load(data_root(root), split, download), changes=row.changes)
+        row, base = DATASETS[name], data_root(root)
+        found = load_sheets(base / name, split) or row.load(base, split, download)
+        return dataclasses.replace(found, changes=row.changes)
     if Path(name).is_dir():
         return load_folder(Path(name), split)
     raise DatasetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,12 @@ class Agenda:
     def first(self) -> str:
         """The name of the attack on the last epoch's checkpoint."""
         return next(iter(self.attacks))
+
+    def curve_so_far(self, known: Result) -> tuple[Entry, ...]:
+        """Return what a result has of the curve as it is asked for, from the smallest radius on."""
+        pairs = zip(known.curve, self.curve, strict=False)
+        held = itertools.takewhile(lambda pair: _are(pair[:1], pair[1:], self.few), pairs)
+        return tuple(entry for entry, _ in held)
 
     def missing(self, known: Result) -> list[str]:
         """Return the parts that a result lacks, or holds with another n or other settings; attacks by their names."""

@@ -22,7 +22,7 @@ from lsp_core.study.agenda import CURVE_BY, Agenda
 from lsp_core.study.grid import Run
 from lsp_core.study.preservation import preservation
 from lsp_core.study.result import Result, Trained, read_result, result_path
-from lsp_core.training import OnBatch, TrainConfig, Trainer, recipe
+from lsp_core.training import OnBatch, OnEpoch, TrainConfig, Trainer, recipe
 from lsp_core.types import Attack, Classifier
 
 IMAGES_SEED = 0  # every run sees the same test images: the differences between runs are paired
@@ -50,6 +50,7 @@ class Worker:
     workers: int | None = None
     on_part: Callable[[Run, str], None] | None = None
     on_batch: OnBatch | None = None
+    on_epoch: OnEpoch | None = None
     on_progress: OnProgress | None = None
 
     def check(self, run: Run) -> tuple[TrainConfig, Agenda, Result]:
@@ -103,7 +104,7 @@ class Worker:
         command = f"{self.command} --only {shlex.quote(run.id)}" if self.command else ""
         trainer = Trainer(self.load(run.dataset, "train"), config, self.work / run.id, self.device, command)
         trainer.resume()
-        trainer.run(self.on_batch)
+        trainer.run(self.on_batch, self.on_epoch)
         return trainer
 
     def _measured(self, run: Run, part: str, agenda: Agenda, known: Result, best: Path, last: Path) -> Result:
@@ -117,7 +118,11 @@ class Worker:
         if part == "last":
             return replace(known, last=under(agenda.first, agenda.attacks[agenda.first], last, agenda.n))
         if part == "curve":
-            return replace(known, curve=tuple(under(CURVE_BY, attack, best, agenda.few) for attack in agenda.curve))
+            known = replace(known, curve=agenda.curve_so_far(known))
+            for attack in agenda.curve[len(known.curve) :]:
+                known = replace(known, curve=(*known.curve, under(CURVE_BY, attack, best, agenda.few)))
+                known.write(result_path(run, self.results))  # a cut loses the radius that was under way
+            return known
         if part == "neighbours":
             crafted = self._craft(run, best, agenda)
             embedding, directions = (

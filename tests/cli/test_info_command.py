@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 from conftest import write_folder
@@ -62,3 +63,27 @@ def test_info_sends_no_commands_to_the_terminal(run, trained_path, tmp_path):
     assert all(letter.isprintable() or letter == "\n" for letter in out)
     status, _, err = run("info", "\x1b[2J.safetensors")
     assert (status, err) == (2, "Error: [2J.safetensors does not exist.\n")
+
+
+def test_info_packs_a_data_set_that_is_then_found(run, tmp_path):
+    status, _, err = run("info", "digits", "--pack", "carried", "--n", 700, "--json", "info.json")
+    assert status == 0, err
+    record = json.loads(Path("info.json").read_text())
+    assert re.fullmatch(r"700 in 2 files of 0.\d MB in all, in carried/digits", record["packed train images"])
+    assert record["packed test images"].startswith("599 in 2 files")
+    train, test = (lsp_core.load_dataset("digits", split, "carried") for split in ("train", "test"))
+    assert test.images.equal(lsp_core.load_dataset("digits", "test").images)
+    assert len(train) == 700
+    shares = train.labels.bincount() / 700 - lsp_core.load_dataset("digits", "train").labels.bincount() / 1198
+    assert shares.abs().max() < 2 / 700
+    assert "CC BY 4.0" in (tmp_path / "carried" / "digits" / "test.json").read_text()
+
+
+def test_info_refuses_to_pack_what_would_not_be_found_or_hidden(refused, tmp_path):
+    folder = write_folder(tmp_path / "plain", ["a", "b"])
+    assert "pack is for data sets with a name (digits, mnist" in refused("info", folder, "--pack", "carried")
+    assert "n is 5, but only what is packed can be less" in refused("info", "digits", "--n", 5)
+    assert "and would be hidden: give another" in refused("info", "digits", "--pack", "data", "--data-root", "data")
+    (tmp_path / "file").write_text("")
+    assert "pack is below" in refused("info", "digits", "--pack", "file/x")
+    assert not (tmp_path / "carried").exists()

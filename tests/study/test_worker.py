@@ -143,6 +143,25 @@ def test_what_was_asked_otherwise_before_is_measured_again(worker, done, part):
     assert strip(again) == strip(first)
 
 
+def test_a_curve_goes_on_from_the_radius_that_it_was_cut_off_at(worker, done):
+    first, path, _ = done
+    dataclasses.replace(first, curve=()).write(path)
+    ends = []
+
+    def die_in_the_third(passes, total):
+        ends.append(passes == total)
+        if sum(ends) == 2 and not ends[-1]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        worker(on_progress=die_in_the_third).do(RUN)
+    held = json.loads(path.read_text())["curve"]
+    assert [entry["eps"] for entry in held] == [entry.eps for entry in first.curve[:2]]
+    again = worker().do(RUN)
+    assert strip(again) == strip(first)
+    assert [entry.to_record() for entry in again.curve[:2]] == held  # with its seconds: not measured again
+
+
 def test_fewer_images_are_other_images(worker, done):
     fewer, heard = heard_while(worker, dataclasses.replace(RUN, n=28))
     assert heard == ["training", *PARTS]

@@ -65,6 +65,7 @@ RECIPES: dict[str, Recipe] = {
         clean_lsp={**NOISE, "weight": 100.0, "eps": 8 / 255, "neighbors_weight": 0.002},
         crafting={"eps": 8 / 255, "steps": 4, "epochs": 10},
         crafting_lsp={**CRAFTED, **NO_NEIGHBORS, "weight": 10.0},
+        other_lsp={"trades": {**NO_BALL, "neighbors": "correlation", "k": 16}},
     ),
 }
 GREY, COLOUR = "mnist", "cifar10"  # whose recipe a data set without one of its own follows

@@ -1,7 +1,8 @@
-"""The nearest test images of both models before and after the attack."""
+"""The nearest test images of one image: in pixels, and to both models before and after the attack."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -13,13 +14,14 @@ from app.panels.lanes import lane_names
 from app.state.images import reference_rows, test_images
 from app.state.jobs import Job
 from app.state.models import LoadedModel
-from lsp_core.explain.trace import Neighborhood
+from lsp_core.explain.neighborhood import Neighborhood
+from lsp_core.neighborhoods import Neighbors
 
 GLANCE = 0.25  # seconds between two looks at what goes on
 
 
 def draw_neighbors(job: Job) -> None:
-    """Draw the nearest reference images of both models before and after, marked as kept, lost or new."""
+    """Draw the nearest reference images in pixels and to both models, marked as kept, lost, new or near in pixels."""
     st.subheader("Are the neighbours kept?", anchor=False)
     place = st.empty()
     while not job.find_neighbors(GLANCE):
@@ -31,39 +33,46 @@ def draw_neighbors(job: Job) -> None:
         st.caption(f"There are no neighbours to show: {sentence(why)}")
         return
     cards = [
-        _card(lane.model, lane.neighborhood, lane.trace.label, name)
+        neighbors_card(lane.model, lane.neighborhood, lane.trace.label, name)
         for lane, name in lanes
         if lane.neighborhood is not None and lane.trace is not None
     ]
-    st.html(render("neighbors", cards=cards))
     count = len(reference_rows(lanes[0][0].model.card.dataset))
-    st.caption(
-        f"Nearest of {count} test images in each model's own embedding, at unit length. "
-        "Framed: near before and after. Faded: lost to the attack. Dashed: new."
-    )
+    st.html(render("neighbors", cards=cards, count=count))
 
 
-def _card(model: LoadedModel, found: Neighborhood, label: int, name: str) -> dict[str, Any]:
-    data, reference = test_images(model.card.dataset), reference_rows(model.card.dataset)
-    rows = []
-    for title, near, mark in (("before", found.before, "lost"), ("after", found.after, "new")):
-        pairs = zip(near.indices[0].tolist(), near.distances[0].tolist(), strict=True)
-        shown = [
-            {
-                "label": data.classes[int(data.labels[reference[index]])],
-                "mark": "kept" if index in found.kept else mark,
-                "distance": distance,
-                "picture": data_uri(data.images[reference[index]].numpy()),
-            }
-            for index, distance in pairs
-        ]
-        rows.append({"title": title, "near": shown})
+def neighbors_card(model: LoadedModel, found: Neighborhood, label: int, name: str) -> dict[str, Any]:
+    """Return what the template draws of one model."""
+    row = partial(_row, model.card.dataset, set(found.pixels.indices[0].tolist()))
+    before, after = (set(near.indices[0].tolist()) for near in (found.before, found.after))
+    labels = test_images(model.card.dataset).labels[reference_rows(model.card.dataset)]
     return {
         "name": name,
-        "kept": len(found.kept),
-        "k": found.before.indices.shape[1],
-        "same": int((data.labels[reference[found.after.indices[0]]] == label).sum()),
-        "label": data.classes[label],
-        "moved": found.moved,
-        "rows": rows,
+        "k": found.k,
+        "kept": int(found.kept),
+        "overlap": int(found.overlap),
+        "overlap_attacked": int(found.overlap_attacked),
+        "same": int((labels[found.after.indices[0]] == label).sum()),
+        "label": test_images(model.card.dataset).classes[label],
+        "moved": float(found.moved),
+        "rows": [
+            {"title": "in pixels", "near": row(found.pixels, set(), "")},
+            {"title": "before", "near": row(found.before, after, "lost")},
+            {"title": "after", "near": row(found.after, before, "new")},
+        ],
     }
+
+
+def _row(dataset: str, pixels: set[int], near: Neighbors, kept: set[int], otherwise: str) -> list[dict[str, Any]]:
+    """Return the images of one row, and how each is marked."""
+    data, reference = test_images(dataset), reference_rows(dataset)
+    return [
+        {
+            "label": data.classes[int(data.labels[reference[index]])],
+            "mark": "kept" if index in kept else otherwise,
+            "pixels": index in pixels,
+            "distance": distance,
+            "picture": data_uri(data.images[reference[index]].numpy()),
+        }
+        for index, distance in zip(near.indices[0].tolist(), near.distances[0].tolist(), strict=True)
+    ]

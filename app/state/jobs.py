@@ -14,18 +14,16 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from app.state.cores import helpers
-from app.state.images import reference_rows
+from app.state.cores import helpers, urgent
 from app.state.models import LoadedModel
-from app.state.worked import reference_embedding
+from app.state.near import neighborhood
 from lsp_core.attacks import PGD
 from lsp_core.data import DatasetError
-from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
+from lsp_core.explain.neighborhood import Neighborhood
+from lsp_core.explain.trace import Trace, trace_attack
 from lsp_core.workers import side_by_side
 
 ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
-NEIGHBORS = 8
-FAR = 1e3  # from embeddings of unit length; infinity would leave no distance defined
 
 
 class Cancelled(Exception):
@@ -105,7 +103,8 @@ class Job:
         """Attack both models side by side. Runs in the worker thread, which waits for theirs."""
         self.state, ended = "running", "done"
         try:
-            deque(side_by_side(self._attack, self.lanes, len(self.lanes), self._end), maxlen=0)
+            with urgent():
+                deque(side_by_side(self._attack, self.lanes, len(self.lanes), self._end), maxlen=0)
         except Cancelled:
             ended = "stopped"
         except Exception as error:  # the page must say something whatever happens
@@ -140,12 +139,9 @@ class Job:
         return not wait(self.search, seconds).not_done
 
     def _find(self, lane: Lane, trace: Trace) -> None:
-        loaded = lane.model
         try:
-            embedding = others(loaded, self.request.row)
-            pair, k = loaded.put(torch.stack([trace.image, trace.adversarial])), min(NEIGHBORS, len(embedding) - 1)
-            with loaded.lock:
-                lane.neighborhood = compare_neighborhoods(loaded.model, pair, embedding, k).cpu()
+            row = torch.tensor([-1 if self.request.row is None else self.request.row])
+            lane.neighborhood = neighborhood(lane.model, trace.image[None], trace.adversarial[None], row)
         except DatasetError:  # an upload can be attacked without the data set
             lane.alone = "its test images are not here."
         except Exception as error:
@@ -169,18 +165,3 @@ def submit(request: Request, pool: ThreadPoolExecutor) -> Job:
 def tell(error: Exception, what: str) -> str:
     """Return a sentence for the page: a ValueError is one."""
     return str(error) if isinstance(error, ValueError) else f"{what} failed: {type(error).__name__}."
-
-
-def others(model: LoadedModel, row: int | None) -> Tensor:
-    """Return the embeddings (M,D) of the reference images, the one of test image ``row`` moved out of reach.
-
-    Nothing is its own neighbour.
-
-    Raises:
-        DatasetError: if the test images are not there.
-    """
-    embedding = reference_embedding(model)
-    if row is None:
-        return embedding
-    own = model.put(reference_rows(model.card.dataset) == row)
-    return embedding.masked_fill(own[:, None], FAR)

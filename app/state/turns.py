@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -24,7 +25,9 @@ class Turns:
     ) -> None:
         self._lock.release()
 
-    def pass_on(self) -> None:
-        """Let somebody else have a turn, if anybody waits. Only its holder may call this."""
+    def pass_on(self, meanwhile: Callable[[], object] | None = None) -> None:
+        """Let somebody else have a turn, if anybody waits, and do something ``meanwhile``; only its holder may call."""
         self._lock.release()
+        if meanwhile is not None:
+            meanwhile()
         self.__enter__()

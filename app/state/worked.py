@@ -15,19 +15,21 @@ from app.state.images import gallery_rows, reference_rows, test_images
 from app.state.models import LoadedModel
 from lsp_core import evaluate
 from lsp_core.attacks import PGD
+from lsp_core.explain.neighborhood import Reference, embed
 from lsp_core.explain.saliency import attribute
-from lsp_core.explain.trace import embed
 
 BATCH = 100  # reference images at once
 
 
-def reference_embedding(of: LoadedModel) -> Tensor:
-    """Return the unit-length embeddings (M,D) of the reference images, where the model lies.
+def reference(of: LoadedModel) -> Reference:
+    """Return the reference images, in pixels and in the model's embedding, where the model lies.
 
     Raises:
         DatasetError: if the test images are not there.
     """
-    return _embedding(of, of.digest, of.card.dataset)
+    dataset = of.card.dataset
+    pixels = test_images(dataset).float(reference_rows(dataset)).flatten(1)
+    return Reference(of.put(pixels), _embedding(of, of.digest, dataset))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)

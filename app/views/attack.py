@@ -12,7 +12,7 @@ from app.panels.gallery import choose_picture
 from app.panels.pair import FIRST_CHOICE, choose_models, load_pair
 from app.panels.player import draw_player
 from app.panels.settings import choose_attack, default_attack
-from app.panels.table import PANELS
+from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
 from app.panels.verdict import draw_verdict
 from app.state.jobs import Job, Request, submit, worker
@@ -44,9 +44,10 @@ def main() -> None:
         job = current_job(request, asked)
         watch(job)
         if not job.active and any(lane.trace is not None for lane in job.lanes):
-            for key, draw in PANELS.items():
-                with st.container(key=key):
-                    draw(job)
+            places = {key: st.container(key=key) for key in PANELS}
+            for key in sorted(PANELS, key=LATE.__contains__):
+                with places[key]:
+                    PANELS[key](job)
 
 
 def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool]:

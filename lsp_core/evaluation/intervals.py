@@ -77,6 +77,25 @@ def mean_difference_interval(differences: Iterable[float]) -> tuple[float, float
     return max(-1.0, mean - Z * error), min(1.0, mean + Z * error)
 
 
+def mean_interval(shares: Iterable[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of shares: one per example, each from 0 to 1.
+
+    As ``mean_difference_interval``: an example of all and one of nothing are added, so that the interval has width
+    where every example has the same share.
+
+    Raises:
+        ValueError: if a share is not from 0 to 1.
+
+    >>> [round(bound, 4) for bound in mean_interval([0.5] * 30 + [0.75] * 10)]
+    [0.5134, 0.6056]
+    """
+    values = [float(value) for value in shares]
+    if odd := [value for value in values if not 0 <= value <= 1]:
+        raise ValueError(f"a share is {odd[0]:g}, but it must be from 0 to 1.")
+    low, high = mean_difference_interval(2 * value - 1 for value in values)
+    return (low + 1) / 2, (high + 1) / 2
+
+
 def crossed_interval(differences: ArrayLike) -> tuple[float, float]:
     """Return the 95 % interval of the mean of paired differences, over other examples and other trainings.
 

@@ -1,4 +1,4 @@
-"""One image under attack by one model: every step, and the neighbourhood before and after."""
+"""One image under attack by one model: every step."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from lsp_core.neighborhoods import Neighbors, knn
 from lsp_core.types import Attack, Classifier, Step
 
 FIRST_ROOM = 32  # steps
@@ -57,31 +55,6 @@ class Trace:
         return self.images[self.final]
 
 
-@dataclass(frozen=True)
-class Neighborhood:
-    """The k nearest reference images in the embedding, before and after the attack, which are ``moved`` apart."""
-
-    before: Neighbors
-    after: Neighbors
-    moved: float
-
-    @property
-    def kept(self) -> set[int]:
-        """The reference rows that are near before and after."""
-        return set(self.before.indices[0].tolist()) & set(self.after.indices[0].tolist())
-
-    def cpu(self) -> Neighborhood:
-        """Return the neighbourhood with its tensors in the processor's memory, for those who draw it."""
-        before, after = (Neighbors(near.distances.cpu(), near.indices.cpu()) for near in (self.before, self.after))
-        return Neighborhood(before, after, self.moved)
-
-
-def embed(model: Classifier, images: Tensor, batch_size: int = 250) -> Tensor:
-    """Return embeddings (N,D) at unit length, so that two models' distances can be compared."""
-    with torch.no_grad():
-        return torch.cat([functional.normalize(model.features(batch), dim=1) for batch in images.split(batch_size)])
-
-
 class _Rows:
     """Tensors that come one by one, all like one that is given; they are copied again only where the room doubles."""
 
@@ -125,19 +98,3 @@ def trace_attack(
 
     attack(model, image[None], torch.tensor([goal], device=image.device), on_step=keep)
     return so_far()
-
-
-def compare_neighborhoods(model: Classifier, pair: Tensor, reference: Tensor, k: int) -> Neighborhood:
-    """Find the k nearest rows of ``reference`` (unit-length embeddings (M,D)) to both images of a pair (2,C,H,W).
-
-    Args:
-        model: whose embedding it is.
-        pair: the clean and the adversarial image.
-        reference: what is near or far, where the model lies.
-        k: how many.
-
-    Raises:
-        ValueError: if k is not from 1 to M.
-    """
-    before, after = embed(model, pair).split(1)
-    return Neighborhood(knn(reference, k, before), knn(reference, k, after), float((after - before).norm()))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lsp_core.neighborhoods.figures import continuity, in_common, knn_overlap, shared_neighbors, trustworthiness
 from lsp_core.neighborhoods.measured import Neighbors
-from lsp_core.neighborhoods.search import knn
+from lsp_core.neighborhoods.search import knn, knn_others
 
 __all__ = [
     "Neighbors",
     "continuity",
     "in_common",
     "knn",
+    "knn_others",
     "knn_overlap",
     "shared_neighbors",
     "trustworthiness",

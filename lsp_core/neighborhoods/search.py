@@ -49,6 +49,25 @@ def knn(points: Tensor, k: int, queries: Tensor | None = None) -> Neighbors:
     return Neighbors(found.distances, kept[found.indices])
 
 
+def knn_others(points: Tensor, k: int, queries: Tensor, own: Tensor) -> Neighbors:
+    """Find the k nearest of ``points`` (N,D) to each query (M,D), whose ``own`` row (M,) of the points does not count.
+
+    A query is often what became of a point, which is then no neighbour of its own; -1 if it is of none.
+
+    >>> knn_others(torch.tensor([[0.0], [1.0], [3.0]]), 1, torch.tensor([[0.9]]), torch.tensor([1])).indices.tolist()
+    [[0]]
+
+    Raises:
+        ValueError: if k is not from 1 to N - 1, or not all are finite.
+    """
+    if not 1 <= k < len(points):
+        raise ValueError(f"k is {k}, but it must be from 1 to {len(points) - 1}, the number of points to choose from.")
+    found = knn(points, k + 1, queries)
+    itself = found.indices == own[:, None]
+    itself[:, -1] |= ~itself.any(1)  # one that is farther than the others takes nobody's place
+    return Neighbors(*(part[~itself].view(len(queries), k) for part in found))
+
+
 @dataclass(frozen=True)
 class _Search:
     """For the k of some points that are nearest to each that is asked; ``itself``: asked are the points."""

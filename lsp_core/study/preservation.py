@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsp_core.lsp.terms.geometry import unit
-from lsp_core.neighborhoods import continuity, in_common, knn, shared_neighbors, trustworthiness
+from lsp_core.neighborhoods import continuity, in_common, knn, knn_others, shared_neighbors, trustworthiness
 from lsp_core.store.provenance import Machine
 from lsp_core.store.schema import Stored
 from lsp_core.types import Classifier, pick
@@ -108,12 +108,9 @@ def preservation(
 
 def _kept(clean: Tensor, moved: Tensor, k: int) -> Tensor:
     """Return how many of its k nearest each image (N,) keeps."""
-    before = knn(clean, k).indices
     # An attacked image may lie nearest to its own clean self, which is not one of its neighbours.
-    after = knn(clean, k + 1, queries=moved).indices
-    itself = after == torch.arange(len(clean), device=clean.device)[:, None]
-    itself[:, -1] |= ~itself.any(1)
-    return in_common(before, after[~itself].view(len(clean), k))
+    after = knn_others(clean, k, moved, torch.arange(len(clean), device=clean.device))
+    return in_common(knn(clean, k).indices, after.indices)
 
 
 def _share(counts: Tensor, k: int) -> float:

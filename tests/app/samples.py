@@ -13,7 +13,9 @@ from lsp_core.attacks.describe import label
 from lsp_core.audit import Audited, Check
 from lsp_core.evaluation.entry import Entry, Fooled, pack
 from lsp_core.evaluation.intervals import wilson_interval
+from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.explain.trace import Trace
+from lsp_core.neighborhoods import Neighbors
 
 CLASSES = ("cat", "dog", "fox")
 FAST = label(fast(0.1))
@@ -23,6 +25,12 @@ def make_trace(steps, label=0, clean=(0.8, 0.1, 0.1), size=4):
     """A trace whose probabilities are written by hand, one row per step."""
     images = torch.linspace(0, 1, len(steps) * size * size).view(len(steps), 1, size, size)
     return Trace(torch.zeros(1, size, size), label, torch.tensor(clean), images, torch.tensor(steps))
+
+
+def make_neighborhood(pixels=((1, 2),), before=((2, 3),), after=((3, 4),)):
+    """Neighbourhoods by hand: for each image the rows that are near."""
+    near = (Neighbors(torch.ones(len(rows), len(rows[0])), torch.tensor(rows)) for rows in (pixels, before, after))
+    return Neighborhood(*near, moved=torch.full((len(before),), 0.5))
 
 
 def make_card(name="toy-cnn-standard", **changes):

@@ -3,13 +3,13 @@
 import session
 import streamlit as st
 import torch
-from session import drawn, gallery, open_view, settle, texts, verdicts
+from session import drawn, gallery, open_view, read, settle, texts, verdicts
 
 from app.panels.table import PANELS
 from lsp_core.explain.saliency import METHODS, Method
 
 empty, shipped = session.empty, session.shipped
-KEYS = ("verdict", "step", "neighbors", "saliency", "gallery", "upload", "eps", "steps", "norm", "run-attack")
+KEYS = ("verdict", "step", "neighbors", "survey", "saliency", "gallery", "upload", "eps", "steps", "norm", "run-attack")
 
 
 def test_the_page_opens_with_an_attack_that_tells_the_twins_apart(shipped):
@@ -25,6 +25,8 @@ def test_the_page_opens_with_an_attack_that_tells_the_twins_apart(shipped):
     assert [block.value for block in at.subheader] == ["Are the neighbours kept?", "Where does each model look?"]
     panels = drawn(at)
     assert panels.count("of 8</b> neighbours") == 2
+    assert read(panels).count("in pixels") >= 2
+    assert "Over 200 test images" in read(panels)
     assert panels.count("saliency of the clean image") == panels.count("saliency of the attacked image") == 2
     for key in KEYS:  # what tests and links rely on
         assert at.get_by_key(key) is not None
@@ -83,7 +85,7 @@ def test_with_radius_0_nothing_is_fooled(shipped):
     assert job.request.attack.eps == 0
     assert all(torch.equal(lane.trace.adversarial, lane.trace.image) for lane in job.lanes)
     assert all("still" in sentence or "wrong before any attack" in sentence for sentence in verdicts(at))
-    assert all(lane.neighborhood.kept == set(lane.neighborhood.before.indices[0].tolist()) for lane in job.lanes)
+    assert all(lane.neighborhood.kept.tolist() == [lane.neighborhood.k] for lane in job.lanes)
 
 
 def test_l2_has_radii_of_its_own(shipped):

@@ -7,7 +7,7 @@ import pytest
 import session
 import torch
 from PIL import Image
-from samples import audit, entry, kept, refereed
+from samples import audit, entry, kept, make_neighborhood, refereed
 from session import drawn, open_view, read, settle, texts, verdicts
 
 from app.figures.html import render
@@ -15,7 +15,9 @@ from app.figures.measured import measured
 from app.figures.referee import ladders
 from app.panels.checklist import checklist
 from app.panels.ladder import ladder_card
+from app.panels.survey import survey_card
 from lsp_core import Card, save_checkpoint
+from lsp_core.attacks import PGD
 from lsp_core.audit import Check
 from lsp_core.evaluation.records import add_evaluations
 from lsp_core.models import build_model
@@ -105,12 +107,15 @@ def test_the_panels_by_themselves():
     check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [0.5]})
     card = {"name": EVIL, "lsp": False, "audit": checklist(audit(checks=(check,), left_out={EVIL: EVIL}, dataset=EVIL))}
     maps = [{"which": "clean", "picture": "data:image/png;base64,", "label": EVIL}]
-    near = [{"label": EVIL, "mark": "new", "distance": 0.5, "picture": "data:image/png;base64,"}]
-    about = {"kept": 1, "k": 8, "same": 1, "moved": 0.5, "label": EVIL, "rows": [{"title": "before", "near": near}]}
+    near = [{"label": EVIL, "mark": "new", "pixels": True, "distance": 0.5, "picture": "data:image/png;base64,"}]
+    counts = {"kept": 1, "overlap": 2, "overlap_attacked": 0, "k": 8, "same": 1, "moved": 0.5}
+    about = {**counts, "label": EVIL, "rows": [{"title": "before", "near": near}]}
+    survey = survey_card([make_neighborhood(), make_neighborhood()], (EVIL, EVIL))
     for markup in (
         render("verdicts", verdicts=[{"name": EVIL, "kind": "holds", "sign": "✓", "sentence": EVIL}]),
         render("saliency", cards=[{"name": EVIL, "maps": maps}]),
-        render("neighbors", cards=[{"name": EVIL, **about}]),
+        render("neighbors", cards=[{"name": EVIL, **about}], count=9),
+        render("survey", seen="9", attack=PGD(0.1), **survey),
         render("audits", cards=[card]),
         render("card", facts=EVIL, headline=EVIL, **card),
     ):

@@ -16,8 +16,9 @@ from app.state import jobs, models, worked
 from app.state.images import gallery_rows, reference_rows
 from app.state.jobs import Request, submit
 from app.state.models import LoadedModel
+from app.state.near import NEIGHBORS
 from app.state.turns import Turns
-from app.state.worked import gallery_outcomes, reference_embedding, saliency_maps
+from app.state.worked import gallery_outcomes, reference, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
 from lsp_core.data.registry import DATASETS, NamedDataset
@@ -101,7 +102,7 @@ def test_a_job_ends_with_every_step_of_both_models_and_their_neighbours(pool):
     assert job.seconds > 0
     assert all(lane.neighborhood is None for lane in job.lanes)  # the verdict does not wait for them
     assert job.find_neighbors(PATIENCE)
-    assert all(lane.neighborhood.before.indices.shape == (1, jobs.NEIGHBORS) for lane in job.lanes)
+    assert all(lane.neighborhood.before.indices.shape == (1, NEIGHBORS) for lane in job.lanes)
     assert_free(*request.models)
 
 
@@ -112,10 +113,15 @@ def test_no_image_is_its_own_neighbour(pool):
     assert job.find_neighbors(PATIENCE)
     own = reference_rows("toy").tolist().index(3)
     for lane in job.lanes:
-        near = lane.neighborhood
-        assert own not in near.before.indices[0].tolist() + near.after.indices[0].tolist()
-        assert near.before.distances.isfinite().all()
-    assert jobs.others(request.models[0], None).isfinite().all()
+        found = lane.neighborhood
+        for near in (found.pixels, found.before, found.after):
+            assert own not in near.indices[0].tolist()
+        assert found.pixels.distances.min() > 0
+    upload = dataclasses.replace(request, label=None, row=None)  # of which nobody knows that it is a test image
+    job = submit(upload, pool)
+    until(lambda: not job.active, "the end")
+    assert job.find_neighbors(PATIENCE)
+    assert [lane.neighborhood.pixels.indices[0, 0].item() for lane in job.lanes] == [own, own]
 
 
 def test_stop_ends_a_slow_attack_at_its_next_step_and_keeps_what_is_there(pool):
@@ -308,7 +314,7 @@ def test_a_checkpoint_beside_itself_takes_turns(pool):
     assert (job.state, job.steps_done, one.model.shared) == ("done", 80, False)
     first, second = job.lanes
     assert torch.equal(first.trace.images, second.trace.images)
-    assert first.neighborhood.kept == second.neighborhood.kept
+    assert torch.equal(first.neighborhood.after.indices, second.neighborhood.after.indices)
     assert_free(one)
 
 
@@ -429,7 +435,7 @@ def test_between_two_batches_of_reference_images_the_model_is_free(monkeypatch):
     model = make_model(Held(), "held")
     whole = len(reference_rows("toy"))
     with ThreadPoolExecutor(max_workers=1) as thread:
-        found = thread.submit(reference_embedding, model)
+        found = thread.submit(reference, model)
         assert entered.acquire(timeout=PATIENCE)
         asking = threading.Thread(target=take_a_turn, args=(model,), daemon=True)
         asking.start()
@@ -439,7 +445,7 @@ def test_between_two_batches_of_reference_images_the_model_is_free(monkeypatch):
         came = not asking.is_alive()
         leave.release(whole // 5)
         assert came
-        assert found.result(PATIENCE).shape == (whole, 24)
+        assert found.result(PATIENCE).embedding.shape == (whole, 24)
 
 
 def test_stop_after_the_end_changes_nothing(pool):
@@ -507,8 +513,8 @@ def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(poo
     assert job.find_neighbors(PATIENCE)
     for lane in job.lanes:
         near = lane.neighborhood
-        shown = [*vars(lane.trace).values(), *near.before, *near.after]
-        assert [type(value) for value in shown if isinstance(value, torch.Tensor)] == [torch.Tensor] * 8
+        shown = [*vars(lane.trace).values(), *near.pixels, *near.before, *near.after, near.moved]
+        assert [type(value) for value in shown if isinstance(value, torch.Tensor)] == [torch.Tensor] * 11
     model = request.models[0]
     images = torch.stack([request.image, request.image])
     assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray

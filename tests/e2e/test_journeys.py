@@ -93,6 +93,31 @@ def test_another_image_and_the_button_and_the_scrubber_by_keyboard(visit):
     assert visit.sentences == sentences
 
 
+def test_the_neighbours_of_one_image_and_of_many(visit):
+    data = load_dataset("digits", "test")
+    flat, clean = data.float(slice(None)).flatten(1), pixels(visit.picture(0, "clean"))
+    own = next(row for row, image in enumerate(data.images[:, 0].numpy()) if (image == clean).all())
+    nearest = (flat - flat[own]).norm(dim=1).argsort(stable=True)[1:9].tolist()
+    for card in visit.neighbor_cards.all():
+        rows = card.locator(".row")
+        assert rows.locator("> span").all_inner_texts() == ["in pixels", "before", "after"]
+        near = [row.locator("img").all() for row in rows.all()]
+        assert list(map(len, near)) == [8, 8, 8]
+        assert [pixels(picture).tolist() for picture in near[0]] == data.images[nearest, 0].tolist()
+        # What the sentence counts is what is marked.
+        kept, before, after = map(int, re.findall(r"(\d) of 8", card.locator(".lead").inner_text()))
+        assert [rows.nth(1).locator(".kept").count(), rows.nth(2).locator(".kept").count()] == [kept, kept]
+        assert [row.locator(".pixel").count() for row in rows.all()] == [8, before, after]
+    survey = visit.key("survey")
+    expect(survey).to_contain_text("Over 200 test images", timeout=PATIENCE)
+    assert len(re.findall(r"\d+\.\d%", survey.inner_text())) == 6
+    told = survey.inner_text()
+    visit.gallery.nth(6).click()
+    visit.idle()
+    visit.settled()
+    assert survey.inner_text() == told  # it speaks of many images, whichever is looked at
+
+
 def test_play_runs_through_the_steps(visit):
     button = visit.key("step").get_by_role("button")
     button.click()

@@ -42,6 +42,10 @@ class Visit:
         return [words.removeprefix("verdict").strip() for words in classes]
 
     @property
+    def neighbor_cards(self) -> Locator:
+        return self.key("neighbors").locator(".card")
+
+    @property
     def scrubber(self) -> Locator:
         return self.key("step").locator("input[type=range]")
 

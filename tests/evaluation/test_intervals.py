@@ -7,7 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
-from lsp_core.evaluation.intervals import crossed_interval, mean_difference_interval, paired_interval, wilson_interval
+from lsp_core.evaluation.intervals import (
+    crossed_interval,
+    mean_difference_interval,
+    mean_interval,
+    paired_interval,
+    wilson_interval,
+)
 
 
 def of_table(both, first, second, neither):
@@ -154,6 +160,42 @@ def test_a_difference_beyond_one_is_refused():
 
 
 # --- Other images and other trainings ---
+
+
+def test_a_mean_by_hand():
+    # With 0 and 1 added: 4 of mean 1/2 and mean square 3/8, so 1.959964 sqrt((3/8 - 1/4) / 4) = 0.346476.
+    low, high = mean_interval([0.5, 0.5])
+    assert (low, high) == pytest.approx((0.5 - 0.346476, 0.5 + 0.346476), abs=5e-7)
+
+
+def test_a_mean_is_scipys_with_an_example_of_all_and_one_of_nothing():
+    shares = np.random.default_rng(0).integers(0, 9, 200) / 8
+    more = np.append(shares, [0, 1])
+    expected = stats.norm.interval(0.95, loc=more.mean(), scale=more.std() / math.sqrt(202))
+    assert mean_interval(shares) == pytest.approx(expected, abs=1e-12)
+    student = stats.t.interval(0.95, 199, loc=shares.mean(), scale=stats.sem(shares))
+    assert mean_interval(shares) == pytest.approx(student, abs=0.003)
+
+
+def test_a_mean_holds_the_truth_as_often_as_it_says():
+    """Shares that are mostly 0 and sometimes 1, where Student's interval holds it too seldom."""
+    random = np.random.default_rng(1)
+    samples = random.random((2000, 60)) < 0.05
+    ours = [low <= 0.05 <= high for low, high in map(mean_interval, samples)]
+    assert 0.94 < np.mean(ours) < 0.99
+
+
+@pytest.mark.parametrize(("share", "inside"), [(0.0, 0.04), (1.0, 0.96)])
+def test_a_mean_has_width_where_all_are_the_same(share, inside):
+    low, high = mean_interval([share] * 200)
+    assert 0 <= low < high <= 1
+    assert low <= share <= high
+    assert (high if share == 0 else low) == pytest.approx(share, abs=abs(share - inside))
+
+
+def test_a_share_beyond_one_is_refused():
+    with pytest.raises(ValueError, match=r"a share is 1.25, but it must be from 0 to 1"):
+        mean_interval([0.5, 1.25])
 
 
 def test_crossed_by_hand():

@@ -1,12 +1,10 @@
 """One image under one attack, step by step."""
 
-import pytest
 import torch
-from conftest import LinearPair, TinyNet
+from conftest import TinyNet
 
 from lsp_core.attacks import PGD
-from lsp_core.explain.trace import Neighborhood, Trace, compare_neighborhoods, trace_attack
-from lsp_core.neighborhoods import Neighbors
+from lsp_core.explain.trace import Trace, trace_attack
 
 
 def make_trace(steps, label=0, clean=(0.8, 0.1, 0.1), size=4):
@@ -56,20 +54,3 @@ def test_what_was_seen_of_a_long_attack_stays_as_it_was():
         assert torch.equal(so_far.images, images)
         assert torch.equal(so_far.probabilities, probabilities)
         assert len(images) == len(probabilities) == count
-
-
-def test_kept_neighbours_are_those_near_before_and_after():
-    before = Neighbors(torch.zeros(1, 3), torch.tensor([[4, 1, 7]]))
-    after = Neighbors(torch.zeros(1, 3), torch.tensor([[7, 2, 4]]))
-    assert Neighborhood(before, after, 0.1).kept == {4, 7}
-
-
-def test_neighbourhoods_are_those_of_unit_length_embeddings():
-    model = LinearPair(torch.tensor([1.0, -1.0]).view(1, 1, 2))
-    pair = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
-    reference = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
-    found = compare_neighborhoods(model, pair, reference, 2)
-    assert found.before.indices.tolist() == [[0, 2]]
-    assert found.after.indices.tolist() == [[1, 2]]
-    assert found.kept == {2}
-    assert found.moved == pytest.approx(2**0.5)

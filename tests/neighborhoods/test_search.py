@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from lsp_core.neighborhoods import knn, scan, search
+from lsp_core.neighborhoods import knn, knn_others, scan, search
 
 
 def points(count=60, dimensions=5, seed=0):
@@ -55,6 +55,26 @@ def test_knn_tells_close_neighbours_apart_far_from_the_origin():
 def test_knn_refuses_k_out_of_range(k):
     with pytest.raises(ValueError, match=f"k is {k}, but it must be from 1 to 59"):
         knn(points(), k)
+
+
+def test_others_by_hand():
+    line = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    found = knn_others(line, 2, torch.tensor([[0.9], [6.0], [0.9]]), torch.tensor([1, 0, -1]))
+    assert found.indices.tolist() == [[0, 2], [3, 2], [1, 0]]  # the second's own row is far off, the third has none
+    torch.testing.assert_close(found.distances, torch.tensor([[0.9, 2.1], [1.0, 3.0], [0.1, 0.9]]))
+
+
+def test_points_asked_for_their_others_are_those_asked_by_themselves():
+    base = torch.cat([points(30), points(30)])  # where every point has a copy at distance 0
+    ours, theirs = knn_others(base, 7, base, torch.arange(60)), knn(base, 7)
+    assert ours.indices.tolist() == theirs.indices.tolist()
+    assert torch.equal(ours.distances, theirs.distances)
+
+
+@pytest.mark.parametrize("k", [0, 60])
+def test_others_refuse_k_out_of_range(k):
+    with pytest.raises(ValueError, match=f"k is {k}, but it must be from 1 to 59"):
+        knn_others(points(), k, points(2), torch.tensor([0, 1]))
 
 
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])

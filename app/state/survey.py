@@ -1,0 +1,102 @@
+"""The same attack on many test images, behind the page: are their neighbours kept?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from app.state.cores import quiet, surveyors
+from app.state.images import reference_rows, test_images
+from app.state.jobs import tell
+from app.state.models import LoadedModel
+from app.state.near import neighborhood
+from lsp_core.attacks import PGD
+from lsp_core.explain.neighborhood import Neighborhood
+from lsp_core.types import Step
+
+SURVEYED = 200  # test images, which take the classes in turn
+BATCH = 50
+UNSEEN_AFTER = 2.0  # seconds without anybody looking: nobody wants to know any more
+
+
+class Unseen(Exception):
+    """Nobody looks."""
+
+
+@dataclass
+class Survey:
+    """The neighbourhoods of the first reference images, before and under one attack on a model, batch by batch.
+
+    It goes on while somebody looks, and waits while an attack runs that somebody waits for. What is there stays.
+    """
+
+    model: LoadedModel
+    attack: PGD
+    wanted: int
+    parts: list[Neighborhood] = field(default_factory=list)
+    problem: str = ""
+    _looked_at: float = 0.0
+    _work: Future[None] | None = None
+    _beginning: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def count(self) -> int:
+        """Images so far."""
+        return sum(len(part.moved) for part in self.parts)
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no more to come."""
+        return bool(self.problem) or self.count >= self.wanted
+
+    def look(self) -> Future[None]:
+        """Say that somebody looks; return what ends with the work, which goes on now if it did not."""
+        self._looked_at = time.monotonic()
+        with self._beginning:  # two sessions may look at once
+            if self._work is None or (self._work.done() and not self.over):
+                self._work = surveyors().submit(self._go_on)
+            return self._work
+
+    def _go_on(self) -> None:
+        dataset = self.model.card.dataset
+        try:
+            data, rows = test_images(dataset), reference_rows(dataset)[self.count : self.wanted]
+            for some in rows.split(BATCH):
+                images, labels = self.model.put(data.float(some)), self.model.put(data.labels[some])
+                with self.model.lock:
+                    attacked = self.attack(self.model.model, images, labels, on_step=self._on_step)
+                self.parts.append(neighborhood(self.model, images, attacked, some))
+        except Unseen:
+            pass
+        except Exception as error:  # the page must say something whatever happens
+            self.problem = tell(error, "The comparison")
+
+    def _on_step(self, _: Step) -> None:
+        if time.monotonic() - self._looked_at > UNSEEN_AFTER:
+            raise Unseen
+        self.model.lock.pass_on(quiet.wait)
+
+
+def survey(of: LoadedModel, attack: PGD) -> Survey:
+    """Return the survey of a model under an attack, the same for every session; nothing begins before a look.
+
+    Raises:
+        DatasetError: if the test images are not there.
+    """
+    return _survey(of, of.digest, of.card.dataset, attack)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})
+def _survey(_of: LoadedModel, digest: str, dataset: str, attack: PGD) -> Survey:
+    return Survey(_of, attack, min(SURVEYED, len(reference_rows(dataset))))
+
+
+def look_on(surveys: Sequence[Survey], seconds: float) -> bool:
+    """Look at surveys side by side for so many seconds at most; return whether all are over."""
+    wait([each.look() for each in surveys], seconds)
+    return all(each.over for each in surveys)

@@ -37,11 +37,11 @@ class Recipe:
 NOISE: Record = {"vicinity": "noise", "share": 0.25, "neighbors": "correlation"}
 CRAFTED: Record = {"vicinity": "adversarial", "share": 0.25, "neighbors": "correlation"}
 NEAREST: Record = {"neighbors": "distribution", "k": 8}
-# TRADES ties an adversarial example to its image by itself, and beside adversarial training the ball brought nothing on
-# MNIST: there LSP has the neighbours' part alone (CIFAR-10 is still to be studied).
-NO_BALL: Record = {"ball": "none", "weight": 1.0, "neighbors_weight": 0.5}
-# Not studied yet with both parts, and so as the shipped twins have it.
-NO_NEIGHBORS: Record = {"neighbors": "none", "neighbors_weight": 0.0, "k": 8}
+# TRADES ties an adversarial example to its image by itself, and beside pgd-at the ball brought nothing on MNIST: there
+# LSP has the neighbours' part alone.
+NO_BALL: Record = {"ball": "none", "weight": 1.0, "neighbors": "correlation", "neighbors_weight": 0.5, "k": 16}
+# What has not been studied with both parts yet is as the shipped twins have it.
+NO_NEIGHBORS: Record = {"weight": 10.0, "neighbors": "none", "neighbors_weight": 0.0, "k": 8}
 
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe(
@@ -57,15 +57,16 @@ RECIPES: dict[str, Recipe] = {
         clean={"eps": 0.1},
         clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3, "neighbors_weight": 0.003},
         crafting={"eps": 0.3, "steps": 5, "epochs": 5},
-        crafting_lsp={**CRAFTED, **NO_BALL},
+        crafting_lsp={**CRAFTED, **NO_NEIGHBORS},
+        other_lsp={"pgd-at": NO_BALL},
     ),
     "cifar10": Recipe(
         {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "auto"},
         clean={"eps": 2 / 255},
         clean_lsp={**NOISE, "weight": 100.0, "eps": 8 / 255, "neighbors_weight": 0.002},
         crafting={"eps": 8 / 255, "steps": 4, "epochs": 10},
-        crafting_lsp={**CRAFTED, **NO_NEIGHBORS, "weight": 10.0},
-        other_lsp={"trades": {**NO_BALL, "neighbors": "correlation", "k": 16}},
+        crafting_lsp={**CRAFTED, **NO_NEIGHBORS},
+        other_lsp={"trades": NO_BALL},
     ),
 }
 GREY, COLOUR = "mnist", "cifar10"  # whose recipe a data set without one of its own follows

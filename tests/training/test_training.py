@@ -679,7 +679,8 @@ PINNED = {
     ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 300.0, 0.3)),
     ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 1.0, 0.2)),
     ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
-    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 1.0, 0.3)),
+    ("mnist", "pgd-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 1.0, 0.3)),
+    ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 10.0, 0.3)),
     ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
     ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 10.0, 8 / 255)),
 }
@@ -689,7 +690,8 @@ PARTS = {
     ("digits", "standard"): ("vicinity", "distribution"),
     ("digits", "trades"): ("none", "correlation"),
     ("mnist", "standard"): ("vicinity", "correlation"),
-    ("mnist", "fast-at"): ("none", "correlation"),
+    ("mnist", "pgd-at"): ("none", "correlation"),
+    ("mnist", "fast-at"): ("vicinity", "none"),
     ("cifar10", "standard"): ("vicinity", "correlation"),
     ("cifar10", "mart"): ("vicinity", "none"),
 }

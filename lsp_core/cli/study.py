@@ -74,12 +74,15 @@ def study(
             raise ValueError(f"{run.id}: {error}") from error
     with replacing(folder / "preset.toml") as partial:
         partial.write_text(chosen.text, encoding="utf-8")
-    came = do_all(worker, runs, chosen.name, out, budget)
+    came = Outcome()
+    kept: list[Path] = []
+    try:
+        do_all(worker, runs, chosen.name, out, budget, came)
+    finally:  # also when something nobody thought of ends it, for what was done may lie on a machine that is lent
+        if store is not None:
+            kept = store.write({**dict.fromkeys(held, False), **{run.id: run.id in came.whole for run in runs}})
     if json_path:
         write_json(json_path, {"preset": chosen.name, "runs": [result.to_record() for result in came.done.values()]})
-    kept = (
-        store.write({**dict.fromkeys(held, False), **{run.id: run.id in came.whole for run in runs}}) if store else []
-    )
     if came.failed:
         failures = " ".join(came.failed.values())
         raise ValueError(f"{len(came.failed)} of {len({run.id for run in runs})} runs failed. {failures}")
@@ -107,9 +110,9 @@ class Outcome:
         return self.done.keys() - self.failed.keys() - self.left
 
 
-def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path, budget: Budget | None = None) -> Outcome:
-    """Do runs under progress bars as long as there is time, and keep the page in ``out`` up to date."""
-    came, begun = Outcome(), set[str]()
+def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path, budget: Budget | None, came: Outcome) -> None:
+    """Do runs under progress bars as long as there is time, note what comes of them, and keep the page up to date."""
+    begun: set[str] = set()
     with tqdm(total=len(runs), unit="run", desc=title) as outer, tqdm(leave=False) as inner:
         worker = watched(worker, inner, begun, budget)
         for run in (run for run in runs if run.id not in came.failed):
@@ -124,7 +127,6 @@ def do_all(worker: Worker, runs: Sequence[Run], title: str, out: Path, budget: B
                 came.failed[run.id] = f"{run.id}: {error}"
                 outer.write(came.failed[run.id])
             outer.update()
-    return came
 
 
 def watched(worker: Worker, bar: tqdm[Any], begun: set[str], budget: Budget | None) -> Worker:

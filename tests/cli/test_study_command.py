@@ -109,10 +109,14 @@ def test_study_says_what_ctrl_c_leaves(run, tmp_path, monkeypatch):
     def stop(self, run):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Worker, "do", stop)
     (tmp_path / "mine.toml").write_text(MINE)
-    status, _, err = run("study", "mine.toml")
+    status, _, err = run("study", "mine.toml", "--only", "baseline")
+    assert status == 0, err
+    monkeypatch.setattr(Worker, "do", stop)
+    status, _, err = run("study", "mine.toml", "--archive", "mine.tar")
     assert status == 130
+    with tarfile.open("mine.tar") as tar:
+        assert "results/digits-standard-baseline-0.json" in tar.getnames()
     assert err.splitlines()[-1] == "Interrupted. What was finished is kept: the same command goes on."
 
 

@@ -27,7 +27,7 @@ from lsp_core.training import EpochLog
 
 
 def study(
-    preset: Annotated[str, typer.Argument(help="smoke, cpu or gpu, or the path of a file like those.")],
+    preset: Annotated[str, typer.Argument(help="smoke, cpu, gpu or terms, or the path of a file like those.")],
     only: Annotated[str, typer.Option(help="Do the runs whose name contains this, for example mnist.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the results, and the page README.md.")] = Path("results"),
     work: Annotated[Path, typer.Option(help="Folder for the checkpoints.")] = Path("runs"),

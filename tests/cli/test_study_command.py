@@ -39,7 +39,7 @@ def test_study_smoke_from_end_to_end_and_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("fog",), "unknown preset 'fog': choose one of cpu, gpu, smoke, or the path"),
+        (("fog",), "unknown preset 'fog': choose one of cpu, gpu, smoke, terms, or the path"),
         (("fog.toml",), "unknown preset 'fog.toml'"),
         (("smoke", "--only", "imagenet"), "no run of smoke has 'imagenet' in its name: they are digits-standard-b"),
         (("cpu", "--only", "mnist", "--data-root", "none"), "python -m lsp_core info mnist --download"),

@@ -37,8 +37,7 @@ class Recipe:
 NOISE: Record = {"vicinity": "noise", "share": 0.25, "neighbors": "correlation"}
 CRAFTED: Record = {"vicinity": "adversarial", "share": 0.25, "neighbors": "correlation"}
 NEAREST: Record = {"neighbors": "distribution", "k": 8}
-# TRADES ties an adversarial example to its image by itself, and beside pgd-at the ball brought nothing on MNIST: there
-# LSP has the neighbours' part alone.
+# TRADES ties an adversarial example to its image by itself: there LSP has the neighbours' part alone.
 NO_BALL: Record = {"ball": "none", "weight": 1.0, "neighbors": "correlation", "neighbors_weight": 0.5, "k": 16}
 # What has not been studied with both parts yet is as the shipped twins have it.
 NO_NEIGHBORS: Record = {"weight": 10.0, "neighbors": "none", "neighbors_weight": 0.0, "k": 8}
@@ -58,7 +57,6 @@ RECIPES: dict[str, Recipe] = {
         clean_lsp={**NOISE, "weight": 60.0, "eps": 0.3, "neighbors_weight": 0.003},
         crafting={"eps": 0.3, "steps": 5, "epochs": 5},
         crafting_lsp={**CRAFTED, **NO_NEIGHBORS},
-        other_lsp={"pgd-at": NO_BALL},
     ),
     "cifar10": Recipe(
         {"model": "preactresnet-small", "epochs": 12, "lr": 0.1, "augment": True, "precision": "auto"},
@@ -66,12 +64,12 @@ RECIPES: dict[str, Recipe] = {
         clean_lsp={**NOISE, "weight": 100.0, "eps": 8 / 255, "neighbors_weight": 0.002},
         crafting={"eps": 8 / 255, "steps": 4, "epochs": 10},
         crafting_lsp={**CRAFTED, **NO_NEIGHBORS},
-        other_lsp={"trades": NO_BALL},
+        other_lsp={"trades": {**NO_BALL, "neighbors_weight": 0.1}},
     ),
 }
 GREY, COLOUR = "mnist", "cifar10"  # whose recipe a data set without one of its own follows
 
-BALL_WEIGHT, NEIGHBORS_WEIGHT = 10.0, 0.5  # of a part that somebody asks for where the recipe has none
+BALL_WEIGHT, NEIGHBORS_WEIGHT = 10.0, 0.1  # of a part that somebody asks for where the recipe has none
 
 # How the terms of the neighbours' part weigh beside each other, and how many neighbours they look at; tried on digits.
 NEIGHBORS: dict[str, tuple[float, int]] = {

@@ -679,7 +679,6 @@ PINNED = {
     ("digits", "standard"): (60, 0.05, 32 / 255, 7, False, "float32", 200, ("noise", 300.0, 0.3)),
     ("digits", "trades"): (60, 0.05, 0.2, 7, False, "float32", 200, ("adversarial", 1.0, 0.2)),
     ("mnist", "standard"): (10, 0.05, 0.1, 7, False, "auto", 1000, ("noise", 60.0, 0.3)),
-    ("mnist", "pgd-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 1.0, 0.3)),
     ("mnist", "fast-at"): (5, 0.05, 0.3, 5, False, "auto", 1000, ("adversarial", 10.0, 0.3)),
     ("cifar10", "standard"): (12, 0.1, 2 / 255, 7, True, "auto", 1000, ("noise", 100.0, 8 / 255)),
     ("cifar10", "mart"): (10, 0.1, 8 / 255, 4, True, "auto", 1000, ("adversarial", 10.0, 8 / 255)),
@@ -690,7 +689,6 @@ PARTS = {
     ("digits", "standard"): ("vicinity", "distribution"),
     ("digits", "trades"): ("none", "correlation"),
     ("mnist", "standard"): ("vicinity", "correlation"),
-    ("mnist", "pgd-at"): ("none", "correlation"),
     ("mnist", "fast-at"): ("vicinity", "none"),
     ("cifar10", "standard"): ("vicinity", "correlation"),
     ("cifar10", "mart"): ("vicinity", "none"),
@@ -738,11 +736,11 @@ def test_another_term_of_the_neighbours_has_a_weight_of_its_own(term):
 
 def test_a_ball_where_the_recipe_has_none_has_a_weight_of_its_own():
     data = toy_dataset(count=600)
-    own = recipe(data, "mnist", "pgd-at", {}).lsp
-    ball = recipe(data, "mnist", "pgd-at", {"ball": "vicinity"}).lsp
+    own = recipe(data, "digits", "trades", {}).lsp
+    ball = recipe(data, "digits", "trades", {"ball": "vicinity"}).lsp
     assert (own.ball, own.weight, ball.ball, ball.weight) == ("none", 1.0, "vicinity", 10.0)
     assert ball.weight * ball.neighbors_weight == pytest.approx(own.weight * own.neighbors_weight)
-    assert recipe(data, "mnist", "pgd-at", {"ball": "vicinity", "weight": 3.0}).lsp.weight == 3.0
+    assert recipe(data, "digits", "trades", {"ball": "vicinity", "weight": 3.0}).lsp.weight == 3.0
 
 
 def test_neighbours_where_the_recipe_has_none_have_a_weight_of_their_own():
@@ -750,7 +748,7 @@ def test_neighbours_where_the_recipe_has_none_have_a_weight_of_their_own():
         recipe(toy_dataset(count=600), "cifar10", "pgd-at", lsp).lsp for lsp in ({}, {"neighbors": "correlation"})
     )
     assert (own.neighbors, own.weight, asked.neighbors, asked.weight) == ("none", 10.0, "correlation", 10.0)
-    assert (asked.neighbors_weight, asked.k) == (pytest.approx(0.05), 16)
+    assert (asked.neighbors_weight, asked.k) == (pytest.approx(0.01), 16)
 
 
 def test_every_term_of_the_neighbours_has_a_weight():

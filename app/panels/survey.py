@@ -17,7 +17,7 @@ from app.state.survey import Survey, look_on, survey
 from lsp_core.explain.neighborhood import Neighborhood
 
 GLANCE = 0.25  # seconds between two looks at what goes on
-LONGEST = 30.0  # seconds that a page goes on looking; another look goes on from there
+LONGEST = 20.0  # seconds that a page goes on looking; another look goes on from there
 MARKS = ("a", "b")
 
 
@@ -28,23 +28,26 @@ def draw_survey(job: Job) -> None:
     first, second = (survey(model, job.request.attack) for model in job.request.models)
     place, end = st.empty(), time.monotonic() + LONGEST
     while not look_on((first, second), GLANCE) and time.monotonic() < end:
-        _draw(place, job, (first, second))  # here Streamlit sees whether somebody wants something else
-    _draw(place, job, (first, second))
+        # Here Streamlit sees whether somebody wants something else.
+        _draw(place, job, (first, second), f"Trying the same attack on {first.wanted} test images …")
+    too_long = f"The same attack on {first.wanted} test images takes longer than this page waits."
+    _draw(place, job, (first, second), too_long)
 
 
-def _draw(place: Any, job: Job, surveys: Sequence[Survey]) -> None:
+def _draw(place: Any, job: Job, surveys: Sequence[Survey], without: str) -> None:
+    """Draw what is there, or say what is said ``without`` anything."""
     problem = next((each.problem for each in surveys if each.problem), "")
-    n = min(each.count for each in surveys)
     if problem:
         place.caption(f"There is no comparison over many images: {sentence(problem)}")
-    elif n == 0:
-        place.caption(f"Trying the same attack on {surveys[0].wanted} test images …")
+    elif not all(each.parts for each in surveys):
+        place.caption(without)
     else:
-        parts, names = [Neighborhood.of(each.parts) for each in surveys], lane_names(job)
+        found, names = [each.found for each in surveys], lane_names(job)
         if names[0] == "LSP":  # its baseline comes first and has the first colour, as on every page
-            parts, names = parts[::-1], names[::-1]
-        seen = f"{n}" if n == surveys[0].wanted else f"{n} of {surveys[0].wanted}"
-        place.html(render("survey", seen=seen, attack=job.request.attack, **survey_card(parts, names)))
+            found, names = found[::-1], names[::-1]
+        n, wanted = min(len(each.moved) for each in found), surveys[0].wanted
+        seen = f"{n}" if n == wanted else f"{n} of {wanted}"
+        place.html(render("survey", seen=seen, attack=job.request.attack, **survey_card(found, names)))
 
 
 def survey_card(found: Sequence[Neighborhood], names: tuple[str, str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.types import Step
 
 SURVEYED = 200  # test images, which take the classes in turn
-BATCH = 50
+BATCH = 25  # what is lost where nobody looks any more
 UNSEEN_AFTER = 2.0  # seconds without anybody looking: nobody wants to know any more
 
 
@@ -48,6 +48,11 @@ class Survey:
     def count(self) -> int:
         """Images so far."""
         return sum(len(part.moved) for part in self.parts)
+
+    @property
+    def found(self) -> Neighborhood:
+        """The neighbourhoods so far, of which there is at least one batch."""
+        return Neighborhood.of(tuple(self.parts))  # while it is put together, another batch may come
 
     @property
     def over(self) -> bool:
@@ -97,6 +102,6 @@ def _survey(_of: LoadedModel, digest: str, dataset: str, attack: PGD) -> Survey:
 
 
 def look_on(surveys: Sequence[Survey], seconds: float) -> bool:
-    """Look at surveys side by side for so many seconds at most; return whether all are over."""
+    """Look once at surveys, which go on side by side; return, after so many seconds at most, whether all are over."""
     wait([each.look() for each in surveys], seconds)
     return all(each.over for each in surveys)

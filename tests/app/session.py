@@ -12,6 +12,8 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from app.figures.text import JOINER
+from app.panels import survey as panel
+from app.state import survey as state
 from app.state.images import gallery_rows
 from lsp_core import Card, save_checkpoint
 from lsp_core.models import build_model
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "checkpoints"
 DIGITS = ("digits-cnn-standard", "digits-cnn-standard-lsp", "digits-cnn-pgd-at", "digits-cnn-pgd-at-lsp")
 PATIENCE = 90.0
+SURVEYED = 40  # test images that a page compares the models on
 
 
 def forget():
@@ -35,6 +38,8 @@ def empty(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("LSP_CHECKPOINTS", str(folder))
     monkeypatch.setenv("LSP_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setattr(panel, "LONGEST", 5.0)  # a run of a script must end, however slow the machine
+    monkeypatch.setattr(state, "SURVEYED", SURVEYED)
     forget()
     yield folder
     forget()
@@ -66,6 +71,17 @@ def settle(at):
         at.run()
         assert not at.exception, at.exception[0].message
     return at
+
+
+def surveyed(at):
+    """Look again until all images are there of which the page, on a slow machine, shows only some; return its words."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        told = next((read(block.value) for block in at.html if 'class="card survey"' in block.value), "")
+        if f"Over {SURVEYED} test images, " in told:
+            return told
+        assert time.monotonic() < end, told
+        settle(at.run())
 
 
 def drawn(at):

@@ -10,7 +10,7 @@ import session
 import streamlit as st
 import torch
 from conftest import TinyNet, toy_dataset
-from session import drawn, gallery, open_view, read, settle
+from session import drawn, gallery, open_view, settle, surveyed
 
 from app.panels import survey as panel
 from app.state import survey as surveys
@@ -48,6 +48,7 @@ def _toy_data(monkeypatch):
     st.cache_resource.clear()
     monkeypatch.setitem(DATASETS, "toy", NamedDataset(lambda root, split, download: toy_dataset(split)))
     monkeypatch.setattr(surveys, "BATCH", 8)
+    monkeypatch.setattr(surveys, "UNSEEN_AFTER", PATIENCE)  # a test looks once and waits
     yield
     st.cache_resource.clear()
 
@@ -123,6 +124,24 @@ def test_what_was_there_before_a_pause_is_not_done_again(monkeypatch):
     assert [part.kept.tolist() for part in paused.parts] == [part.kept.tolist() for part in whole.parts]
 
 
+def test_what_is_seen_of_it_is_whole_while_more_comes():
+    """The list grows while it is read: here at the first look at a batch."""
+    model = make_model(TinyNet(0, 3))
+    whole, growing = Survey(model, ATTACK, 60), Survey(model, ATTACK, 60)
+    assert look_on([whole], PATIENCE)
+
+    class Late(Neighborhood):
+        def __getattribute__(self, name):
+            if name == "pixels":
+                growing.parts.append(whole.parts[1])
+            return super().__getattribute__(name)
+
+    growing.parts.append(Late(**vars(whole.parts[0])))
+    found = growing.found
+    assert len(growing.parts) == 2
+    assert len(found.pixels.indices) == len(found.before.indices) == len(found.moved) == 8
+
+
 def test_two_who_look_at_once_begin_it_once():
     model = make_model(Held())
     found = survey(model, ATTACK)
@@ -156,24 +175,19 @@ def test_what_goes_wrong_is_a_sentence():
         pass
 
 
-def of_survey(at):
-    return next(read(block.value) for block in at.html if 'class="card survey"' in block.value)
-
-
 def test_the_page_shows_it_for_both_twins_whichever_comes_first(shipped):
     at = open_view()
-    told = of_survey(at)
-    assert "Over 200 test images, " in told
+    told = surveyed(at)
     assert told.index("Baseline") < told.index("near before and under attack")
     assert len(re.findall(r"\d+\.\d%", told)) == 6
     before = at.session_state["job"]
     at.session_state["gallery"] = next(row for row in gallery(at) if row != at.session_state["gallery"])
     settle(at.run())
     assert at.session_state["job"] is not before
-    assert of_survey(at) == told  # other images: the very same survey
+    assert surveyed(at) == told  # other images: the very same survey
     at.selectbox(key="model-a").set_value("digits-cnn-standard-lsp")
     settle(at.run())
-    assert of_survey(at) == told  # the baseline comes first, as everywhere
+    assert surveyed(at) == told  # the baseline comes first, as everywhere
 
 
 def test_a_page_does_not_wait_for_its_end(shipped, monkeypatch):
@@ -181,5 +195,5 @@ def test_a_page_does_not_wait_for_its_end(shipped, monkeypatch):
     monkeypatch.setattr(Survey, "_go_on", lambda self: None)
     at = open_view()
     assert 'class="card survey"' not in drawn(at)
-    assert any("Trying the same attack on 200 test images" in caption.value for caption in at.caption)
+    assert any("on 40 test images takes longer than this page waits" in caption.value for caption in at.caption)
     assert "saliency of the clean image" in drawn(at)

@@ -95,6 +95,18 @@ class Visit:
         self.idle()
         expect(self.key("step").get_by_role("button", name="Play")).to_be_visible(timeout=PATIENCE)
 
+    def surveyed(self) -> Locator:
+        """Look again until all images are there of which the page, on a slow machine, shows only some."""
+        survey = self.key("survey")
+        for _ in range(5):
+            if "Over 200 test images" in survey.inner_text():
+                break
+            self.run_button.click()
+            self.idle()
+            self.settled()
+        expect(survey).to_contain_text("Over 200 test images")
+        return survey
+
     def choose_model(self, key: str, name: str):
         self.key(key).get_by_role("combobox").click()
         self.page.get_by_role("option", name=name, exact=True).click()

@@ -22,12 +22,12 @@ class NamedDataset:
     """How a data set is loaded, where it is from, and which random changes leave the class of its images as it is.
 
     Attributes:
-        origin: who made it; ``terms`` what they ask of whoever gives it away.
+        origin: who made it; ``terms`` what they ask of whoever gives it away. They go with what is packed.
     """
 
     load: Loader
-    origin: str
-    terms: str
+    origin: str = ""
+    terms: str = ""
     changes: tuple[str, ...] = ("shift",)
 
 

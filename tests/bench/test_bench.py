@@ -207,7 +207,7 @@ def test_quick_bench_writes_a_page_and_json(quick, tmp_path, monkeypatch):
     started = time.process_time()
     status, out, err = quick("--runs", 1, "--out", page, "--json", record)
     assert status == 0, err
-    assert time.process_time() - started < 20  # seconds of work, for the machine may be busy with something else
+    assert time.process_time() - started < 40  # seconds of work, for the machine may be busy with something else
     found = json.loads(record.read_text())
     assert found["schema"] == "lsp-lab/bench/1"
     alone = pick_workers(None, "cpu") == 1  # then there are no cores to compare

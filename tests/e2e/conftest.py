@@ -25,6 +25,7 @@ from .visit import Visit
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 START = 120.0  # seconds
+SLOW = 64  # pixels of a side, the most that are kept: an attack on these takes a while
 HOSTILE = ("<img src=x onerror=alert(1)> |*b*", "x _i_ & $y$ \"' www.evil.example ->")
 
 
@@ -50,9 +51,9 @@ def laboratory(tmp_path_factory) -> Path:
             shutil.copy(path, folder)
     save_audit(folder, "digits-cnn-standard")
     save_random(folder, "mnist-cnn-standard", "cnn", "mnist", (1, 28, 28), tuple("0123456789"))
-    data = make_folder_data(home / "slow", ("noise", "stripes"))
+    data = make_folder_data(home / "slow", ("noise", "stripes"), SLOW)
     for name in ("slow-preactresnet18-standard", "slow-preactresnet18-standard-lsp"):
-        save_random(folder, name, "preactresnet18", str(data), (3, 48, 48), ("noise", "stripes"))
+        save_random(folder, name, "preactresnet18", str(data), (3, SLOW, SLOW), ("noise", "stripes"))
     data = make_folder_data(home / "a *set* of $x$ www.evil.example", HOSTILE)
     save_random(folder, "odd <b> *b*", "cnn", str(data), (3, 48, 48), HOSTILE)
     save_audit(folder, "odd <b> *b*", HOSTILE[0])
@@ -85,13 +86,13 @@ def save_random(folder, name, model, dataset, shape, classes):
     save_checkpoint(folder / f"{name}.safetensors", network, card)
 
 
-def make_folder_data(place: Path, names) -> Path:
+def make_folder_data(place: Path, names, side: int = 48) -> Path:
     random = np.random.default_rng(0)
     for split in ("train", "test"):
         for name in names:
             (place / split / name).mkdir(parents=True)
             for number in range(6):
-                colours = random.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+                colours = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
                 if name == names[1]:
                     colours[::2] = colours[0, 0]
                 Image.fromarray(colours).save(place / split / name / f"{number}.png")

@@ -112,7 +112,7 @@ def test_what_is_no_archive_is_refused(elsewhere, content):
     "name",
     [
         "work/../../a-0.safetensors",
-        "/work/a-0/m.safetensors",
+        "/results/a-0.json",
         "work/a-0/../m.safetensors",
         "work/a-0/m.pt",
         "work/a-0/.m.safetensors",

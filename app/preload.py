@@ -12,7 +12,6 @@ import importlib
 import pkgutil
 import threading
 
-FAVOURITE = "digits-cnn-standard"
 _awaited = threading.Event()
 _done = threading.Event()
 _done.set()  # there is nothing to wait for unless somebody starts it
@@ -62,17 +61,18 @@ def _warm_up() -> None:
     """Attack a blank image with one checkpoint: torch, Captum and the data sets set much up at first use."""
     import torch
 
+    from app.panels.pair import FIRST_CHOICES
+    from app.state.images import reference_rows
     from app.state.models import load
     from app.state.shelf import catalogue
     from lsp_core.attacks import PGD
-    from lsp_core.data import load_dataset
     from lsp_core.explain.saliency import attribute
 
     cards, _ = catalogue()
-    if (name := FAVOURITE if FAVOURITE in cards else next(iter(cards), None)) is None:
+    if (name := next((name for name in (*FIRST_CHOICES, *cards) if name in cards), None)) is None:
         return
     with contextlib.suppress(ValueError, OSError):  # the page says what is wrong with a checkpoint or a data set
-        load_dataset(cards[name].dataset, "test")  # not by its cache, whose spinner wants a page to turn on
+        reference_rows(cards[name].dataset)
         loaded = load(name)
         blank = loaded.put(torch.zeros(1, *loaded.card.image_shape))
         label = loaded.put(torch.zeros(1, dtype=torch.int64))

@@ -8,12 +8,31 @@ from lsp_core.explain.trace import Trace
 
 
 def percent(probability: float) -> str:
-    """Write a probability; no model is certain, so none reads 100 %, not even where floating point says 1.
+    """Write a probability no more exactly than it is: no model is certain, so none reads 100 % or 0 %.
 
-    >>> percent(0.9997), percent(0.123)
-    ('99 %', '12 %')
+    >>> percent(0.9997), percent(0.123), percent(1e-6)
+    ('> 99 %', '12 %', '< 1 %')
     """
-    return f"{min(99, round(100 * probability))} %"
+    whole = round(100 * probability)
+    return "> 99 %" if whole > 99 else "< 1 %" if whole < 1 else f"{whole} %"
+
+
+HOLDS, FALLS, WRONG = "✓", "✕", "!"
+HOLDERS = ("both hold", "only one holds", "both fall")  # who keeps an image under attack
+
+
+def sign(right: tuple[bool, bool]) -> str:
+    """Return the sign of one model's outcome: whether it was right about an image before and under an attack."""
+    return (HOLDS if right[1] else FALLS) if right[0] else WRONG
+
+
+def holder(signs: tuple[str, str]) -> str:
+    """Return which of ``HOLDERS`` the signs of two models' outcomes are; who was wrong before keeps nothing.
+
+    >>> holder(("✓", "!"))
+    'only one holds'
+    """
+    return HOLDERS[len(signs) - signs.count(HOLDS)]
 
 
 @dataclass(frozen=True)

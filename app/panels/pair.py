@@ -7,14 +7,15 @@ import streamlit as st
 from app.state.models import LoadedModel, load
 from lsp_core import Card
 
-FIRST_CHOICE = "digits-cnn-standard"
+SURE_CHOICE = "digits-cnn-standard"  # its images are a part of scikit-learn, and it is quick
+FIRST_CHOICES = ("cifar10-preactresnet-small-standard", SURE_CHOICE)  # the page opens with the first that is there
 
 
 def choose_models(cards: dict[str, Card]) -> tuple[str, str]:
     """Draw both model lists; choosing the first brings its twin into the second."""
     names = list(cards)
     if st.session_state.get("model-a") not in names:
-        st.session_state["model-a"] = FIRST_CHOICE if FIRST_CHOICE in names else names[0]
+        st.session_state["model-a"] = next((name for name in FIRST_CHOICES if name in names), names[0])
     first = st.session_state["model-a"]
     rivals = [name for name in names if comparable(cards[name], cards[first])]
     if st.session_state.get("model-b") not in rivals or st.session_state.get("paired-with") != first:

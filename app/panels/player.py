@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ from app.figures.pictures import data_uri, magnified, noise_factor, to_pixels
 from app.panels.lanes import lane_names
 from app.state.jobs import Job
 from app.state.models import LoadedModel
+from lsp_core.attacks.describe import most_steps
 from lsp_core.explain.trace import Trace
 
 STATIC = Path(__file__).parent.parent / "static"
 ROWS = 4
+CURVE = 400  # points of a curve
+TINY = 1e-30  # the least probability whose logarithm is drawn
+MEASURES = {
+    "confidence": "probability of the class to leave",
+    "margin": "its logit minus the next",
+    "loss": "cross-entropy",
+}
+MOST_FRAMES = 120  # of a lane: of a longer attack not every step is drawn, but all that change who it is taken for are
 
 _component = st.components.v2.component(
     "lsp_lab_player",
@@ -38,10 +48,11 @@ def player_data(job: Job, *, play: bool = False, dark: bool = False) -> dict[str
     While the job runs, only each lane's last picture is there and the others are empty: several times a second all of
     them would be too many.
     """
+    shown = shown_steps(job)
     factor = noise_factor(float(job.request.attack.eps) if job.request.attack.norm == "Linf" else _largest_change(job))
     running = job.active
     drawn = [
-        _lane(lane.model, lane.trace, name, factor, len(lane.trace.images) - 1 if running else 0)
+        _lane(lane.model, lane.trace, name, factor, shown)
         for lane, name in zip(job.lanes, lane_names(job), strict=True)
         if lane.trace is not None
     ]
@@ -50,7 +61,8 @@ def player_data(job: Job, *, play: bool = False, dark: bool = False) -> dict[str
         "running": running,
         "play": play,
         "dark": dark,
-        "steps": job.request.attack.steps,
+        "steps": most_steps(job.request.attack) if running else max(shown, default=0),
+        "measures": MEASURES,
         "factor": factor,
         "classes": job.request.models[0].card.classes,
         "clean": data_uri(to_pixels(job.request.image.numpy())),
@@ -58,8 +70,26 @@ def player_data(job: Job, *, play: bool = False, dark: bool = False) -> dict[str
     }
 
 
-def _lane(model: LoadedModel, trace: Trace, name: str, factor: int, first: int) -> dict[str, Any]:
-    images, clean = trace.images[first:].numpy(), trace.image.numpy()
+def shown_steps(job: Job) -> list[int]:
+    """Return the steps that are drawn, of both models together: while the job runs, only the newest of each.
+
+    A lane has no more of them than ``MOST_FRAMES``, but for those at which the prediction changes.
+    """
+    shown: set[int] = set()
+    for trace in (lane.trace for lane in job.lanes if lane.trace is not None):
+        last = len(trace.images) - 1
+        if job.active:
+            shown.add(last)
+            continue
+        guesses = trace.predicted
+        turns = {step for step in range(1, last + 1) if guesses[step] != guesses[step - 1]}
+        shown |= {round(place) for place in np.linspace(0, last, min(last + 1, MOST_FRAMES))} | turns | {trace.final}
+    return sorted(shown)
+
+
+def _lane(model: LoadedModel, trace: Trace, name: str, factor: int, shown: Sequence[int]) -> dict[str, Any]:
+    clean, steps = trace.image.numpy(), [step for step in shown if step < len(trace.images)]
+    images = [trace.images[step].numpy() for step in steps]
     likely = np.argsort(-(trace.probabilities.numpy().max(0) + trace.clean.numpy()), kind="stable")
     rows = [trace.label, *(int(index) for index in likely if int(index) != trace.label)][:ROWS]
     return {
@@ -69,11 +99,28 @@ def _lane(model: LoadedModel, trace: Trace, name: str, factor: int, first: int) 
         "rows": rows,
         "cleanGuess": int(trace.clean.argmax()),
         "cleanProbabilities": _short(trace.clean),
-        "probabilities": _short(trace.probabilities),
+        "steps": steps,
+        "length": len(trace.images),
+        "probabilities": _short(trace.probabilities[steps]),
         "fooledAt": trace.fooled_at,
-        "frames": [""] * first + [data_uri(to_pixels(image)) for image in images],
-        "noise": [""] * first + [data_uri(magnified(image - clean, factor)) for image in images],
+        "frames": [data_uri(to_pixels(image)) for image in images],
+        "noise": [data_uri(magnified(image - clean, factor)) for image in images],
+        "curves": {name: _curve(trace, name) for name in MEASURES},
     }
+
+
+def _curve(trace: Trace, measure: str) -> list[float]:
+    """Return a measure of the attack's progress at each of the steps, of which a long attack has every n-th."""
+    every = max(1, len(trace.images) // CURVE)
+    own = trace.probabilities[::every, trace.label].double().clamp_min(TINY)
+    others = trace.probabilities[::every].double().clone()
+    others[:, trace.label] = 0
+    values = {
+        "confidence": own,
+        "margin": (own / others.amax(1).clamp_min(TINY)).log(),  # of two softmax outputs: the logits' difference
+        "loss": -own.log(),
+    }[measure]
+    return [round(float(value), 4) for value in values]
 
 
 def _short(probabilities: Tensor) -> list[Any]:

@@ -1,22 +1,37 @@
-"""The attack's settings."""
+"""The attack's settings: three presets, and any attack of the table with settings of one's own."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import get_args
 
 import streamlit as st
 
+from app.figures.text import plain, sentence
+from app.panels.controls import CONTROLS
 from lsp_core import Card
-from lsp_core.attacks import PGD
-from lsp_core.attacks.norms import NORMS
+from lsp_core.attacks import APGD, PGD, fast
+from lsp_core.attacks.describe import label, most_steps
+from lsp_core.attacks.table import ATTACKS
 from lsp_core.radius import show_eps
+from lsp_core.types import Attack, Norm
 
 LINF_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
 L2_RADII = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 DEFAULT_STEPS, MOST_STEPS = 20, 200
+QUICK, OWN = "Quick look", "Own"
+PRESETS: dict[str, tuple[str, Callable[[float, Norm], Attack]]] = {
+    "Standard": (
+        "APGD on the margin towards the three nearest classes, 100 steps each.",
+        lambda eps, norm: APGD(eps, steps=100, norm=norm, loss="margin", targets=3),
+    ),
+    "Strongest": ("Our fast ensemble: eight attacks, each only if the ones before did not fool.", fast),
+}
+UNWATCHED = ("transfer", "autoattack")  # of these nobody sees a step; one needs a third model, one takes a minute
 
 
-def default_attack(card: Card, norm: str = "Linf") -> PGD:
+def default_attack(card: Card, norm: Norm = "Linf") -> PGD:
     """Return the attack that a data set's page opens with: the radius its first model is measured at."""
     if norm == "Linf":
         return PGD(card.eps, steps=DEFAULT_STEPS, early_stop=False)
@@ -24,18 +39,55 @@ def default_attack(card: Card, norm: str = "Linf") -> PGD:
     return PGD(min(L2_RADII, key=lambda radius: abs(radius - like)), steps=DEFAULT_STEPS, norm="L2", early_stop=False)
 
 
-def choose_attack(card: Card) -> PGD:
-    """Draw eps, steps and norm."""
-    norm = st.segmented_control("Norm", list(NORMS), key="norm", default="Linf", required=True, persist_state="session")
-    usual = default_attack(card, norm)
+def choose_attack(card: Card) -> Attack:
+    """Draw preset, norm, eps, and what else the chosen attack takes."""
+    presets = [QUICK, *PRESETS, OWN]
+    preset = st.segmented_control(
+        "Attack", presets, key="preset", default=QUICK, required=True, persist_state="session", width="stretch"
+    )
+    norm: Norm = st.segmented_control(
+        "Norm", get_args(Norm), key="norm", default="Linf", required=True, persist_state="session"
+    )
+    eps = choose_radius(card, norm)
+    if preset in PRESETS:
+        about, build = PRESETS[preset]
+        attack = build(eps, norm)
+        st.caption(f"{about} Seed 0, at most {most_steps(attack):,} steps a model.")
+        return attack
+    if preset == OWN:
+        return own_attack(eps, norm)
+    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps", persist_state="session")
+    quick = PGD(eps, steps=steps, norm=norm, early_stop=False)
+    st.caption(f"Step size {quick.step_size:.2g} (2.5 eps / steps), random start, seed {quick.seed}, cross-entropy.")
+    return quick
+
+
+def choose_radius(card: Card, norm: Norm) -> float:
+    """Draw eps; a data set, a norm or models trained at another radius bring their usual one back."""
+    usual = default_attack(card, norm).eps
     radii = {value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)
-    options = sorted(radii | {usual.eps})
-    if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm, usual.eps):
-        st.session_state["eps"], st.session_state["eps-for"] = usual.eps, (card.dataset, norm, usual.eps)
-    eps = st.select_slider(
+    options = sorted(radii | {usual})
+    if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm, usual):
+        st.session_state["eps"], st.session_state["eps-for"] = usual, (card.dataset, norm, usual)
+    eps: float = st.select_slider(
         "Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.", persist_state="session"
     )
-    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps", persist_state="session")
-    attack = PGD(eps, steps=steps, norm=usual.norm, early_stop=False)
-    st.caption(f"Step size {attack.step_size:.2g} (2.5 eps / steps), random start, seed {attack.seed}, cross-entropy.")
+    return eps
+
+
+def own_attack(eps: float, norm: Norm) -> Attack:
+    """Draw an attack of the table and the settings that it takes; what cannot be meant leaves a sentence."""
+    names = [name for name in ATTACKS if name not in UNWATCHED]
+    name = st.selectbox("Attack of the table", names, names.index("pgd"), key="attack", persist_state="session")
+    kind = ATTACKS[name]
+    given = {key: CONTROLS[key](kind) for key in CONTROLS if key in kind.takes or key == "seed"}
+    if "early_stop" in kind.takes:
+        given["early_stop"] = False  # a trace wants every step
+    try:
+        attack = kind.make(eps, norm, **given)
+    except ValueError as error:
+        st.error(sentence(f"{error} Until then the quick look stands in."))
+        return PGD(eps, steps=DEFAULT_STEPS, norm=norm, early_stop=False)
+    told = f"{kind.about}; " if kind.about else ""
+    st.caption(f"{plain(label(attack))}: {told}at most {most_steps(attack):,} steps a model.")
     return attack

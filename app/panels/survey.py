@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import streamlit as st
@@ -14,6 +14,7 @@ from app.figures.text import sentence
 from app.panels.lanes import lane_names
 from app.state.jobs import Job
 from app.state.survey import Survey, look_on, survey
+from lsp_core.attacks.describe import label
 from lsp_core.explain.neighborhood import Neighborhood
 
 GLANCE = 0.25  # seconds between two looks at what goes on
@@ -21,8 +22,11 @@ LONGEST = 20.0  # seconds that a page goes on looking; another look goes on from
 MARKS = ("a", "b")
 
 
-def draw_survey(job: Job) -> None:
-    """Draw both models' figures as they come; who does something else on the page does not wait for them."""
+def draw_survey(job: Job) -> Iterator[None]:
+    """Draw both models' figures as they come; who does something else on the page does not wait for them.
+
+    It yields whenever more images were tried.
+    """
     if job.state != "done" or any(lane.neighborhood is None for lane in job.lanes):
         return
     first, second = (survey(model, job.request.attack) for model in job.request.models)
@@ -30,8 +34,10 @@ def draw_survey(job: Job) -> None:
     while not look_on((first, second), GLANCE) and time.monotonic() < end:
         # Here Streamlit sees whether somebody wants something else.
         _draw(place, job, (first, second), f"Trying the same attack on {first.wanted} test images …")
+        yield
     too_long = f"The same attack on {first.wanted} test images takes longer than this page waits."
     _draw(place, job, (first, second), too_long)
+    yield
 
 
 def _draw(place: Any, job: Job, surveys: Sequence[Survey], without: str) -> None:
@@ -47,7 +53,15 @@ def _draw(place: Any, job: Job, surveys: Sequence[Survey], without: str) -> None
             found, names = found[::-1], names[::-1]
         n, wanted = min(len(each.moved) for each in found), surveys[0].wanted
         seen = f"{n}" if n == wanted else f"{n} of {wanted}"
-        place.html(render("survey", seen=seen, attack=job.request.attack, **survey_card(found, names)))
+        place.html(
+            render(
+                "survey",
+                seen=seen,
+                attack=job.request.attack,
+                label=label(job.request.attack),
+                **survey_card(found, names),
+            )
+        )
 
 
 def survey_card(found: Sequence[Neighborhood], names: tuple[str, str]) -> dict[str, Any]:

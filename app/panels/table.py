@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from app.panels.neighbors import draw_neighbors
 from app.panels.saliency import draw_saliency
@@ -10,10 +11,10 @@ from app.panels.survey import draw_survey
 from app.state.jobs import Job
 
 # By the key of its container on the page. It draws its own heading; at least one lane of the job has a trace.
-PANELS: dict[str, Callable[[Job], None]] = {
+PANELS: dict[str, Callable[[Job], Any]] = {
     "neighbors": draw_neighbors,
     "survey": draw_survey,
     "saliency": draw_saliency,
 }
-# What takes so long that the others are drawn before it, wherever it stands.
+# What takes so long that the others are drawn before it, wherever it stands: it yields whenever there is more.
 LATE = {"survey"}

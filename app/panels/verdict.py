@@ -19,9 +19,7 @@ def draw_verdict(job: Job) -> None:
         if job.state == "failed":
             st.error(sentence(job.problem))
         if job.state == "stopped":
-            st.caption(
-                f"Stopped after {job.steps_done} of {2 * job.request.attack.steps} steps; what is there is shown."
-            )
+            st.caption(f"Stopped after {job.steps_done} of {job.most_steps} steps; what is there is shown.")
         st.html(verdicts(job))
 
 

@@ -1,4 +1,4 @@
-"""Test images and uploads, read once."""
+"""Test images and uploads, read once. Of a data set that is not here there may be a sample."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import streamlit as st
 from torch import Tensor
 
+from app.state.shipped import shipped
 from lsp_core import Card, ImageDataset, load_dataset
-from lsp_core.data import DatasetError, spread
+from lsp_core.data import DATASETS, DatasetError, spread
 from lsp_core.data.images import DecodedImage, decode_image
+from lsp_core.data.sheets import load_sheets
 
 REFERENCE_SIZE = 1000
-GALLERY_CLASSES, GALLERY_EACH = 10, 2
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,28 @@ class Picture:
     row: int | None = None
 
 
-@st.cache_resource(show_spinner="Reading the data set …", max_entries=4)
+@st.cache_resource(show_spinner=False, max_entries=4)
 def test_images(name: str) -> ImageDataset:
-    """Load the test split of a data set.
+    """Load the test split of a data set, or where it is not here the sample of it that is shipped.
 
     Raises:
-        DatasetError: if it is not there.
+        DatasetError: if there is neither.
     """
-    return load_dataset(name, "test")
+    try:
+        return load_dataset(name, "test")
+    except DatasetError:
+        sample = (
+            load_sheets(shipped("checkpoints", "checkpoints") / "samples" / name, "test") if name in DATASETS else None
+        )
+        if sample is None:
+            raise
+        return sample
+
+
+def forget_images() -> None:
+    """Read test images, and all that hangs on which they are, anew: a data set has come."""
+    for kept in (test_images, reference_rows):
+        kept.clear()
 
 
 def images_for(card: Card) -> ImageDataset:
@@ -56,15 +71,6 @@ def images_for(card: Card) -> ImageDataset:
 def reference_rows(name: str) -> Tensor:
     """Return the rows of the test images that neighbours are looked for among: the same for every model."""
     return spread(test_images(name).labels, REFERENCE_SIZE)
-
-
-@st.cache_data(show_spinner=False, max_entries=8)
-def gallery_rows(dataset: str) -> list[int]:
-    """Return the test images of the gallery: two of each class, of at most ten classes."""
-    data = test_images(dataset)
-    classes = min(GALLERY_CLASSES, len(data.classes))
-    rows = spread(data.labels, GALLERY_EACH * len(data.classes))
-    return [int(row) for row in rows if int(data.labels[row]) < classes]
 
 
 @st.cache_data(show_spinner=False, max_entries=4)

@@ -17,10 +17,11 @@ from torch import Tensor
 from app.state.cores import helpers, urgent
 from app.state.models import LoadedModel
 from app.state.near import neighborhood
-from lsp_core.attacks import PGD
+from lsp_core.attacks.describe import most_steps
 from lsp_core.data import DatasetError
 from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.explain.trace import Trace, trace_attack
+from lsp_core.types import Attack
 from lsp_core.workers import side_by_side
 
 ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
@@ -41,7 +42,7 @@ class Request:
     image: Tensor
     label: int | None
     picture: str
-    attack: PGD
+    attack: Attack
     row: int | None = None
 
     @property
@@ -87,6 +88,11 @@ class Job:
     def steps_done(self) -> int:
         """Attack steps finished so far, of both models together."""
         return sum(len(lane.trace.images) - 1 for lane in self.lanes if lane.trace is not None)
+
+    @property
+    def most_steps(self) -> int:
+        """The most that ``steps_done`` can come to."""
+        return len(self.lanes) * most_steps(self.request.attack)
 
     def stop(self) -> None:
         """Ask the attack to end at its next step; one that still waits for another ends at once."""

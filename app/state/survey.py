@@ -1,4 +1,4 @@
-"""The same attack on many test images, behind the page: are their neighbours kept?"""
+"""The same attack on many test images, behind the page: who holds, and are the neighbours kept?"""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
 import streamlit as st
+import torch
+from torch import Tensor
 
 from app.state.cores import quiet, surveyors
 from app.state.images import reference_rows, test_images
 from app.state.jobs import tell
 from app.state.models import LoadedModel
 from app.state.near import neighborhood
-from lsp_core.attacks import PGD
+from lsp_core.evaluation import predict
 from lsp_core.explain.neighborhood import Neighborhood
-from lsp_core.types import Step
+from lsp_core.types import Attack, Step
 
 SURVEYED = 200  # test images, which take the classes in turn
-BATCH = 25  # what is lost where nobody looks any more
+BATCH = 10  # what is lost where nobody looks any more, and how many outcomes come at once
 UNSEEN_AFTER = 2.0  # seconds without anybody looking: nobody wants to know any more
 
 
@@ -30,14 +32,16 @@ class Unseen(Exception):
 
 @dataclass
 class Survey:
-    """The neighbourhoods of the first reference images, before and under one attack on a model, batch by batch.
+    """The outcomes and neighbourhoods of the first reference images, before and under one attack, batch by batch.
 
-    It goes on while somebody looks, and waits while an attack runs that somebody waits for. What is there stays.
+    ``right`` has for each batch who is taken for what it is, (n,2) bool: before the attack, and under it. It goes on
+    while somebody looks, and waits while an attack runs that somebody waits for. What is there stays.
     """
 
     model: LoadedModel
-    attack: PGD
+    attack: Attack
     wanted: int
+    right: list[Tensor] = field(default_factory=list)
     parts: list[Neighborhood] = field(default_factory=list)
     problem: str = ""
     _looked_at: float = 0.0
@@ -53,6 +57,11 @@ class Survey:
     def found(self) -> Neighborhood:
         """The neighbourhoods so far, of which there is at least one batch."""
         return Neighborhood.of(tuple(self.parts))  # while it is put together, another batch may come
+
+    @property
+    def outcomes(self) -> list[tuple[bool, bool]]:
+        """Whether each image so far is taken for what it is, before the attack and under it."""
+        return [(bool(before), bool(under)) for part in tuple(self.right) for before, under in part.tolist()]
 
     @property
     def over(self) -> bool:
@@ -75,6 +84,9 @@ class Survey:
                 images, labels = self.model.put(data.float(some)), self.model.put(data.labels[some])
                 with self.model.lock:
                     attacked = self.attack(self.model.model, images, labels, on_step=self._on_step)
+                    guesses = [predict(self.model.model, shown).argmax(1) for shown in (images, attacked)]
+                del self.right[len(self.parts) :]  # of a batch whose neighbours were not found in time
+                self.right.append(torch.stack([guess == labels for guess in guesses], 1).cpu())
                 self.parts.append(neighborhood(self.model, images, attacked, some))
         except Unseen:
             pass
@@ -87,18 +99,18 @@ class Survey:
         self.model.lock.pass_on(quiet.wait)
 
 
-def survey(of: LoadedModel, attack: PGD) -> Survey:
+def survey(of: LoadedModel, attack: Attack) -> Survey:
     """Return the survey of a model under an attack, the same for every session; nothing begins before a look.
 
     Raises:
         DatasetError: if the test images are not there.
     """
-    return _survey(of, of.digest, of.card.dataset, attack)
+    return _survey(of, of.digest, of.card.dataset, attack, repr(attack))
 
 
-@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})
-def _survey(_of: LoadedModel, digest: str, dataset: str, attack: PGD) -> Survey:
-    return Survey(_of, attack, min(SURVEYED, len(reference_rows(dataset))))
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _survey(_of: LoadedModel, digest: str, dataset: str, _attack: Attack, settings: str) -> Survey:
+    return Survey(_of, _attack, min(SURVEYED, len(reference_rows(dataset))))
 
 
 def look_on(surveys: Sequence[Survey], seconds: float) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import streamlit as st
 import torch
@@ -11,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.state.cores import both
-from app.state.images import gallery_rows, reference_rows, test_images
+from app.state.images import reference_rows, test_images
 from app.state.models import LoadedModel
-from lsp_core import evaluate
-from lsp_core.attacks import PGD
+from lsp_core.explain.foresight import foreseen_margin
 from lsp_core.explain.neighborhood import Reference, embed
 from lsp_core.explain.saliency import attribute
 
 BATCH = 100  # reference images at once
+FORESEEN = 20  # images of which the page opens one: enough to find one that tells two models apart
 
 
 def reference(of: LoadedModel) -> Reference:
@@ -43,19 +41,23 @@ def _embedded(of: LoadedModel, batch: Tensor) -> Tensor:
         return embed(of.model, of.put(batch))
 
 
-def gallery_outcomes(pair: tuple[LoadedModel, LoadedModel], attack: PGD) -> list[list[bool]]:
-    """Return which images of the gallery each model gets right before and after the attack: both side by side."""
-    with st.spinner("Trying the gallery's images …"):
-        return both(lambda of: _gallery_outcome(of, of.digest, attack), pair)
+def foreseen(pair: tuple[LoadedModel, LoadedModel], eps: float) -> list[list[float]]:
+    """Return the margins that either model will have left of the first reference images at an Linf radius.
+
+    Raises:
+        DatasetError: if the test images are not there.
+        ValueError: if the outputs of a model are not finite.
+    """
+    return both(lambda of: _foreseen(of, of.digest, of.card.dataset, eps), pair)
 
 
-@st.cache_data(show_spinner=False, max_entries=64, hash_funcs={PGD: repr})
-def _gallery_outcome(_of: LoadedModel, digest: str, attack: PGD) -> list[bool]:
-    data, rows = test_images(_of.card.dataset), torch.tensor(gallery_rows(_of.card.dataset))
+@st.cache_data(show_spinner=False, max_entries=64)
+def _foreseen(_of: LoadedModel, digest: str, dataset: str, eps: float) -> list[float]:
+    data, rows = test_images(dataset), reference_rows(dataset)[:FORESEEN]
     images, labels = _of.put(data.float(rows)), _of.put(data.labels[rows])
     with _of.lock:
-        result = evaluate(_of.model, images, labels, replace(attack, early_stop=True))
-    return [bool(value) for value in result.robust_correct]
+        margins: list[float] = foreseen_margin(_of.model, images, labels, eps).tolist()
+    return margins
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

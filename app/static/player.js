@@ -5,7 +5,7 @@ const make = (tag, cls, parent) => {
   if (parent) parent.appendChild(node);
   return node;
 };
-const percent = (p) => `${p < 1 ? Math.min(99, Math.round(100 * p)) : 100} %`;
+const percent = (p) => (p > 0.99 && Math.round(100 * p) > 99 ? "> 99 %" : Math.round(100 * p) < 1 ? "< 1 %" : `${Math.round(100 * p)} %`);
 
 function figure(parent, cls, caption) {
   const box = make("figure", cls, parent), img = make("img", "", box);
@@ -34,50 +34,81 @@ function buildLane(lane, data, parent) {
     tick.title = `clean: ${percent(lane.cleanProbabilities[index])}`;
     return { index, name, fill, value };
   });
-  const svg = make("svg", "", box);
-  svg.setAttribute("viewBox", "0 0 100 40"); svg.setAttribute("preserveAspectRatio", "none"); svg.setAttribute("aria-hidden", "true");
-  const at = (step) => (data.steps ? (100 * step) / data.steps : 0);
-  const rule = (cls, x1, y1, x2, y2) => { const l = make("line", cls, svg); [["x1", x1], ["y1", y1], ["x2", x2], ["y2", y2]].forEach(([k, v]) => l.setAttribute(k, v)); return l; };
-  rule("axis", 0, 40, 100, 40); rule("axis", 0, 0, 100, 0);
-  make("polyline", "line", svg).setAttribute("points", lane.probabilities.map((p, step) => `${at(step)},${40 - 40 * p[lane.label]}`).join(" "));
-  if (lane.fooledAt !== null) rule("flip", at(lane.fooledAt), 0, at(lane.fooledAt), 40);
-  const cursor = rule("cursor", 0, 0, 0, 40);
-  make("div", "legend", box).textContent = `probability of “${data.classes[lane.label]}” over the steps`;
   return (wanted) => {
-    const step = Math.min(wanted, lane.frames.length - 1), p = lane.probabilities[step];
+    const place = lane.steps.findLastIndex((step) => step <= wanted), step = lane.steps[place], p = lane.probabilities[place];
     const guess = p.indexOf(Math.max(...p)), fooled = guess !== lane.label;
-    adversarial.img.src = lane.frames[step]; adversarial.img.alt = `image after ${step} steps`;
+    adversarial.img.src = lane.frames[place]; adversarial.img.alt = `image after ${step} steps`;
     adversarial.caption.textContent = `step ${step}: ${data.classes[guess]}`;
     adversarial.box.className = `adversarial ${fooled ? "fooled" : "holds"}`;
-    noise.img.src = lane.noise[step];
+    noise.img.src = lane.noise[place];
     rows.forEach(({ index, name, fill, value }) => {
       fill.style.width = `${100 * p[index]}%`; value.textContent = percent(p[index]);
       name.className = index === guess ? "name top" : "name";
     });
-    cursor.setAttribute("x1", at(step)); cursor.setAttribute("x2", at(step));
   };
 }
 
+// Both models on one scale: the measure that was chosen, over the steps, with a mark at the step that is shown.
+function buildChart(data, parent, memory) {
+  const box = make("section", "chart", parent), head = make("div", "choice", box);
+  box.setAttribute("aria-label", "The attack's progress");
+  const plot = make("div", "plot", box), top = make("small", "", plot), svg = make("svg", "", plot), bottom = make("small", "", plot);
+  svg.setAttribute("viewBox", "0 0 100 40"); svg.setAttribute("preserveAspectRatio", "none"); svg.setAttribute("aria-hidden", "true");
+  const at = (step) => (data.steps ? (100 * step) / data.steps : 0);
+  const rule = (cls, x1, y1, x2, y2) => { const l = make("line", cls, svg); [["x1", x1], ["y1", y1], ["x2", x2], ["y2", y2]].forEach(([k, v]) => l.setAttribute(k, v)); return l; };
+  const legend = make("div", "legend", box);
+  let cursor, now = 0;
+  const draw = () => {
+    const curves = data.lanes.map((lane) => lane.curves[memory.measure]), all = curves.flat();
+    const chance = memory.measure === "confidence", low = chance ? 0 : Math.min(0, ...all), high = chance ? 1 : Math.max(...all, low + 1e-6);
+    const y = (value) => 40 - (40 * (value - low)) / (high - low);
+    svg.replaceChildren();
+    rule("axis", 0, 40, 100, 40); rule("axis", 0, 0, 100, 0);
+    if (low < 0) rule("axis", 0, y(0), 100, y(0));
+    curves.forEach((curve, place) => {
+      const lane = data.lanes[place], length = lane.length - 1;
+      make("polyline", `line lane${place}`, svg).setAttribute("points", curve.map((value, i) => `${at(curve.length > 1 ? (length * i) / (curve.length - 1) : 0)},${y(value)}`).join(" "));
+      if (lane.fooledAt !== null) rule(`flip lane${place}`, at(lane.fooledAt), 0, at(lane.fooledAt), 40);
+    });
+    cursor = rule("cursor", at(now), 0, at(now), 40);
+    top.textContent = chance ? "100 %" : high.toFixed(1); bottom.textContent = chance ? "0 %" : low.toFixed(1);
+    legend.replaceChildren();
+    data.lanes.forEach((lane, place) => { const key = make("span", `key lane${place}`, legend); make("i", "", key); key.append(lane.name); });
+    legend.append(`${data.measures[memory.measure]} over the steps; upright lines: fooled`);
+  };
+  Object.keys(data.measures).forEach((measure) => {
+    const label = make("label", "", head), input = make("input", "", label);
+    Object.entries({ type: "radio", name: "measure", value: measure }).forEach(([k, v]) => input.setAttribute(k, v));
+    input.checked = measure === memory.measure;
+    input.onchange = () => { memory.measure = measure; draw(); };
+    label.append(measure);
+  });
+  draw();
+  return (step) => { now = step; cursor.setAttribute("x1", at(step)); cursor.setAttribute("x2", at(step)); };
+}
+
 export default function ({ data, parentElement }) {
-  const root = parentElement.querySelector(".player"), memory = (root.memory ??= { id: null, step: 0 });
+  const root = parentElement.querySelector(".player"), memory = (root.memory ??= { id: null, place: 0, measure: Object.keys(data.measures)[0] });
   clearInterval(memory.timer);
   root.classList.toggle("dark", data.dark);
   root.replaceChildren();
-  const scrub = make("div", "scrub", root), play = make("button", "", scrub), slider = make("input", "", scrub), shown = make("output", "", scrub);
+  const scrub = make("div", "scrub", root), play = make("button", "", scrub), slider = make("input", "", scrub), said = make("output", "", scrub);
   const lanes = make("div", "lanes", root), draw = data.lanes.map((lane) => buildLane(lane, data, lanes));
-  const last = Math.max(...data.lanes.map((lane) => lane.frames.length - 1));
-  Object.entries({ type: "range", min: 0, max: data.steps, step: 1, role: "slider", "aria-label": "Attack step" }).forEach(([k, v]) => slider.setAttribute(k, v));
-  const show = (step) => {
-    memory.step = step; slider.value = step; shown.textContent = `step ${step} of ${data.steps}`;
-    slider.setAttribute("aria-valuenow", step);
-    draw.forEach((lane) => lane(step));
+  draw.push(buildChart(data, root, memory));
+  const shown = [...new Set(data.lanes.flatMap((lane) => lane.steps))].sort((a, b) => a - b), last = shown.length - 1;
+  Object.entries({ type: "range", min: 0, max: Math.max(1, last), step: 1, role: "slider", "aria-label": "Attack step" }).forEach(([k, v]) => slider.setAttribute(k, v));
+  const show = (place) => {
+    const step = shown[place];
+    memory.place = place; slider.value = place; said.textContent = `step ${step} of ${data.steps}`;
+    slider.setAttribute("aria-valuenow", place); slider.setAttribute("aria-valuetext", said.textContent);
+    draw.forEach((part) => part(step));
   };
   const pause = () => { clearInterval(memory.timer); memory.timer = null; play.textContent = "▶ Play"; };
   const start = () => {
-    let step = memory.step >= last ? 0 : memory.step;
-    show(step);
+    let place = memory.place >= last ? 0 : memory.place;
+    show(place);
     play.textContent = "❚❚ Pause";
-    memory.timer = setInterval(() => { if (step >= last) return pause(); show(++step); }, Math.max(30, Math.min(120, 2400 / Math.max(1, last))));
+    memory.timer = setInterval(() => { if (place >= last) return pause(); show(++place); }, Math.max(30, Math.min(120, 2400 / Math.max(1, last))));
   };
   play.type = "button";
   play.disabled = slider.disabled = data.running; // only the newest frame is here until the attack ends
@@ -87,8 +118,8 @@ export default function ({ data, parentElement }) {
   const fresh = memory.id !== data.id, calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   memory.id = data.id;
   if (data.running) { memory.streamed = data.id; show(last); }
-  else if (fresh && data.play && !calm) { memory.step = last; start(); }
-  else show(fresh || memory.streamed === data.id ? last : Math.min(memory.step, last));
+  else if (fresh && data.play && !calm) { memory.place = last; start(); }
+  else show(fresh || memory.streamed === data.id ? last : Math.min(memory.place, last));
   if (!data.running) memory.streamed = null;
   return () => clearInterval(memory.timer);
 }

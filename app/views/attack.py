@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import Any
 
 import streamlit as st
 
 from app.figures.text import plain, sentence
 from app.panels.gallery import choose_picture
-from app.panels.pair import FIRST_CHOICE, choose_models, load_pair
+from app.panels.lanes import lane_names
+from app.panels.marks import Pair, draw_marks
+from app.panels.pair import SURE_CHOICE, choose_models, load_pair
 from app.panels.player import draw_player
 from app.panels.settings import choose_attack, default_attack
 from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
 from app.panels.verdict import draw_verdict
+from app.state.images import Picture
 from app.state.jobs import Job, Request, submit, worker
-from app.state.models import LoadedModel
 from app.state.shelf import catalogue
 from lsp_core import Card, CheckpointError, DatasetError
+from lsp_core.types import Attack
 
 QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
 GLANCE = 0.25  # seconds between two looks at a running attack
@@ -39,7 +43,7 @@ def main() -> None:
     with stage, st.container(key="models"):
         names = choose_models(cards)
     with panel:
-        request, asked = choose(cards, names)
+        request, asked, marks = choose(cards, names)
     with stage:
         job = current_job(request, asked)
         watch(job)
@@ -47,43 +51,66 @@ def main() -> None:
             places = {key: st.container(key=key) for key in PANELS}
             for key in sorted(PANELS, key=LATE.__contains__):
                 with places[key]:
-                    PANELS[key](job)
+                    drawn = PANELS[key](job)
+                    for _ in drawn if key in LATE else ():
+                        mark(marks, job)
+            mark(marks, job)
 
 
-def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool]:
-    """Draw the controls; return what is to be attacked, and whether the button was pressed."""
-    try:
-        pair = load_pair(names)
-        picture = choose_picture(pair, default_attack(pair[0].card))
-    except DatasetError as error:
-        st.info(sentence(str(error)))
-        picture = None
-        if st.session_state.get("own-image") is None:  # an upload needs no data set
-            pair = stand_in(cards, None)
-            picture = choose_picture(pair, default_attack(pair[0].card))
-    except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
-        st.error(sentence(str(error)))
-        job: Job | None = st.session_state.get("job")
-        pair = stand_in(cards, job.request.models if job else None)
-        picture = choose_picture(pair, default_attack(pair[0].card))
-    picture = uploaded_picture(pair[0].card) or picture
+def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool, Any]:
+    """Draw the controls; return what is to be attacked, whether the button was pressed, and a place for marks."""
+    gallery = st.container()
+    with gallery:
+        pair, picture = choose_subject(cards, names)
+        marks = st.empty()
+        picture = uploaded_picture(pair[0].card) or picture
     if picture is None:
         st.stop()
     attack = choose_attack(pair[0].card)
     busy = "job" in st.session_state and st.session_state["job"].active
     asked = st.button("Attack both", key="run-attack", type="primary", width="stretch", disabled=busy)
-    return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked
+    return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked, marks
 
 
-def stand_in(cards: dict[str, Card], former: tuple[LoadedModel, LoadedModel] | None) -> tuple[LoadedModel, LoadedModel]:
+def choose_subject(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Pair, Picture | None]:
+    """Load the pair and draw its gallery, or that of another where this one cannot be; no picture if there is none."""
+    try:
+        pair = load_pair(names)
+        return pair, choose_picture(pair, attack_before(pair))
+    except DatasetError as error:
+        st.info(sentence(str(error)))
+        if st.session_state.get("own-image") is not None:  # an upload needs no data set
+            return pair, None
+        pair = stand_in(cards, None)
+    except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite
+        st.error(sentence(str(error)))
+        job: Job | None = st.session_state.get("job")
+        pair = stand_in(cards, job.request.models if job else None)
+    return pair, choose_picture(pair, attack_before(pair))
+
+
+def attack_before(pair: Pair) -> Attack:
+    """Return the attack that a pair is under on the page: the last, else the one that it opens with."""
+    job: Job | None = st.session_state.get("job")
+    known = job is not None and [of.digest for of in job.request.models] == [of.digest for of in pair]
+    return job.request.attack if job is not None and known else default_attack(pair[0].card)
+
+
+def mark(place: Any, job: Job) -> None:
+    """Draw what became of the gallery's images, as far as it is known; without test images there is nothing to mark."""
+    with contextlib.suppress(DatasetError):
+        draw_marks(place, job.request.models, lane_names(job), job.request.attack)
+
+
+def stand_in(cards: dict[str, Card], former: Pair | None) -> Pair:
     """Return what is shown in place of a pair that cannot be: the one before it, else the digits twins.
 
     The digits need no data set beside the project. Without them the page ends here.
     """
-    if former is None and FIRST_CHOICE in cards:
-        twin = cards[FIRST_CHOICE].twin
+    if former is None and SURE_CHOICE in cards:
+        twin = cards[SURE_CHOICE].twin
         with contextlib.suppress(CheckpointError):
-            former = load_pair((FIRST_CHOICE, twin if twin in cards else FIRST_CHOICE))
+            former = load_pair((SURE_CHOICE, twin if twin in cards else SURE_CHOICE))
     if former is None:
         st.stop()
     st.caption(f"Until then the page shows {plain(former[0].name)} and {plain(former[1].name)}.")
@@ -116,7 +143,7 @@ def watch(job: Job) -> None:
         draw_verdict(job)
         if job.active:
             bar, button = st.columns([4, 1], vertical_alignment="center")
-            total = 2 * job.request.attack.steps
+            total = job.most_steps
             text = (
                 f"step {job.steps_done} of {total}" if job.state == "running" else "waiting for another attack to end"
             )
@@ -129,7 +156,7 @@ def watch(job: Job) -> None:
             if not job.active:
                 st.rerun()
 
-    with st.container(key="attack"):
+    with st.container(key="watch"):
         look()
 
 

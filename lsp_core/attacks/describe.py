@@ -55,6 +55,26 @@ def label(attack: Attack) -> str:
     return " ".join(words)
 
 
+def most_steps(attack: Attack) -> int:
+    """Return how many steps, besides its start, an attack shows whoever watches it, if nothing ends it before.
+
+    The start of every further run, a restart or another target, is a step, too. 1 for one that does not say.
+
+    >>> from lsp_core.attacks import APGD, PGD, Ensemble
+    >>> most_steps(Ensemble((PGD(0.1, steps=20), APGD(0.1, steps=5, targets=2))))
+    32
+    """
+    return _looks(attack) - 1
+
+
+def _looks(attack: Attack) -> int:
+    if inside := getattr(attack, "attacks", ()):
+        return sum(map(_looks, inside))
+    runs = getattr(attack, "restarts", 1) * max(1, getattr(attack, "targets", 0))
+    drawn = getattr(attack, "queries", getattr(attack, "draws", None))  # each is a look; steps come after a start
+    return int(runs * (getattr(attack, "steps", 1) + 1 if drawn is None else drawn))
+
+
 def _defaults(attack: Any) -> Record:
     """Return the fields of an attack with their defaults; somebody else's attack need not be a dataclass."""
     fields = dataclasses.fields(attack) if dataclasses.is_dataclass(attack) else ()

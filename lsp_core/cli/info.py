@@ -26,6 +26,7 @@ def info(
         Path | None, typer.Option(help="Also write a named data set below this folder, as a data root to carry along.")
     ] = None,
     n: Annotated[int | None, typer.Option(min=1, help="Pack at most this many images of each split.")] = None,
+    split: Annotated[Split | None, typer.Option(help="Pack this split alone.")] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Show the card of a checkpoint, the checkpoints in a folder, or what a data set holds."""
@@ -33,6 +34,8 @@ def info(
     path = Path(what)
     if n is not None and pack is None:
         raise ValueError(f"n is {n}, but only what is packed can be less than a whole data set: give --pack, too.")
+    if split is not None and pack is None:
+        raise ValueError(f"split is {split}, but it says what is packed: give --pack, too.")
     if pack is not None:
         check_pack(what, pack, data_root)
     if path.suffix == ".safetensors":
@@ -52,7 +55,8 @@ def info(
         record["random changes that keep a class"] = ", ".join(splits[0].changes) or "none"
         record["classes"] = splits[0].classes
         if pack is not None:
-            record |= {f"packed {data.split} images": packed(data, pack / what, n) for data in splits}
+            wanted = [data for data in splits if split in (None, data.split)]
+            record |= {f"packed {data.split} images": packed(data, pack / what, n) for data in wanted}
     table = Table("", "", title=what, show_header=False)
     for key, value in record.items():
         shown = {k: v for k, v in value.items() if k != "history"} if isinstance(value, dict) else value

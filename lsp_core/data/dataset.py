@@ -27,6 +27,7 @@ class ImageDataset:
         changes: the random changes (of ``lsp_core.training.augmentation``) that leave the class of an image as it is.
             Small shifts do for nearly every subject. Mirroring does not, think of letters and digits, so that nothing
             is mirrored unless the row of a data set in ``DATASETS``, or whoever makes an ``ImageDataset``, says so.
+        rows: int64 (N,), which images of the whole split these are; None if they are all of it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageDataset:
     labels: Tensor
     classes: tuple[str, ...]
     changes: tuple[str, ...] = ("shift",)
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -57,8 +59,10 @@ class ImageDataset:
 
     def subset(self, rows: slice | Tensor) -> ImageDataset:
         """Return the data set of those rows."""
-        return dataclasses.replace(self, images=self.images[rows], labels=self.labels[rows])
+        whole = torch.arange(len(self), device=self.labels.device) if self.rows is None else self.rows
+        return dataclasses.replace(self, images=self.images[rows], labels=self.labels[rows], rows=whole[rows])
 
     def to(self, device: str | torch.device) -> ImageDataset:
         """Return the data set on a device; the largest here has 180 MB."""
-        return dataclasses.replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        rows = None if self.rows is None else self.rows.to(device)
+        return dataclasses.replace(self, images=self.images.to(device), labels=self.labels.to(device), rows=rows)

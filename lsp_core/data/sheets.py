@@ -39,6 +39,7 @@ class Sheets(Stored):
         classes: the names by label.
         labels: a number for each image, parted by spaces: a line where a list would be thousands.
         sha256: of the pixels, image after image.
+        rows: which images of the split these are, a number each, parted by spaces; "" for all of it.
         origin: who made the images, and where they are from; ``terms`` on which they may be given away.
     """
 
@@ -52,6 +53,7 @@ class Sheets(Stored):
     sha256: str
     origin: str = ""
     terms: str = ""
+    rows: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -64,11 +66,18 @@ class Sheets(Stored):
             raise ValueError(f"image_shape is {list(self.image_shape)}, not 1 or 3 channels of up to {LARGEST} pixels.")
         if not self.numbers or not all(0 <= number < len(self.classes) for number in self.numbers):
             raise ValueError(f"labels must be numbers from 0 to {len(self.classes) - 1}, and one at least.")
+        if self.rows and (len(self.places) != len(self.numbers) or min(self.places) < 0):
+            raise ValueError("rows must be a number from 0 for each label.")
 
     @property
     def numbers(self) -> list[int]:
         """The labels."""
         return [int(word) for word in self.labels.split()]
+
+    @property
+    def places(self) -> list[int]:
+        """The rows."""
+        return [int(word) for word in self.rows.split()]
 
 
 def write_sheets(data: ImageDataset, folder: Path, origin: str = "", terms: str = "") -> list[Path]:
@@ -77,8 +86,9 @@ def write_sheets(data: ImageDataset, folder: Path, origin: str = "", terms: str 
     Raises:
         ValueError: if it has no images, or larger ones than sheets are made for.
     """
-    labels = " ".join(map(str, data.labels.tolist()))
-    facts = Sheets(data.name, data.split, data.image_shape, data.classes, labels, _digest(data.images), origin, terms)
+    labels, rows = (" ".join(map(str, [] if of is None else of.tolist())) for of in (data.labels, data.rows))
+    about = (data.name, data.split, data.image_shape, data.classes)
+    facts = Sheets(*about, labels, _digest(data.images), origin, terms, rows)
     files = []
     for number, (start, stop) in enumerate(_spans(len(data), *data.image_shape[1:])):
         files.append(_path(folder, data.split, number))
@@ -115,7 +125,8 @@ def load_sheets(folder: Path, split: Split) -> ImageDataset | None:
     images = torch.cat([_read(_path(folder, split, number), stop - start, shape) for number, (start, stop) in spans])
     if _digest(images) != facts.sha256:
         raise DatasetError(f"the sheets beside {path} hold other pixels than it was written with: pack them again.")
-    return ImageDataset(facts.name, split, images, labels, facts.classes)
+    rows = torch.tensor(facts.places) if facts.rows else None
+    return ImageDataset(facts.name, split, images, labels, facts.classes, rows=rows)
 
 
 def _path(folder: Path, split: str, number: int) -> Path:

@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 from app.figures.text import JOINER
 from app.panels import survey as panel
 from app.state import survey as state
-from app.state.images import gallery_rows
 from lsp_core import Card, save_checkpoint
 from lsp_core.models import build_model
 
@@ -102,7 +101,7 @@ def verdicts(at):
 
 def gallery(at):
     """The test images that the gallery shows."""
-    return gallery_rows(at.session_state["job"].request.models[0].card.dataset)
+    return at.session_state["gallery-shown"]
 
 
 def texts(elements):

@@ -129,11 +129,11 @@ def test_a_checkpoint_that_is_deleted_meanwhile_leaves_the_list(shipped):
 
 
 def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(shipped):
-    save_card(shipped, "mnist-cnn-standard", "mnist", (1, 28, 28))
+    save_card(shipped, "fashion-mnist-cnn-standard", "fashion-mnist", (1, 28, 28))
     at = open_view()
-    at.selectbox(key="model-a").set_value("mnist-cnn-standard")
+    at.selectbox(key="model-a").set_value("fashion-mnist-cnn-standard")
     settle(at.run())
-    assert "python -m lsp_core info mnist --download" in texts(at.info)
+    assert "python -m lsp_core info fashion-mnist --download" in texts(at.info)
     assert "shows digits-cnn-standard and digits-cnn-standard-lsp" in texts(at.caption)
     assert len(verdicts(at)) == 2
     assert at.session_state["job"].request.image.shape == (1, 8, 8)
@@ -141,9 +141,9 @@ def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(shipped):
 
 
 def test_an_upload_is_attacked_without_the_data_set(shipped):
-    save_card(shipped, "mnist-cnn-standard", "mnist", (1, 28, 28))
+    save_card(shipped, "fashion-mnist-cnn-standard", "fashion-mnist", (1, 28, 28))
     at = open_view()
-    at.selectbox(key="model-a").set_value("mnist-cnn-standard")
+    at.selectbox(key="model-a").set_value("fashion-mnist-cnn-standard")
     settle(at.run())
     upload(at, picture("L"))
     assert at.session_state["job"].request.image.shape == (1, 28, 28)
@@ -162,11 +162,11 @@ def test_dark_strokes_on_white_are_inverted_unless_the_person_says_no(shipped):
 
 
 def test_an_absent_data_set_without_digits_says_only_how_to_get_it(empty):
-    save_card(empty, "mnist-cnn-standard", "mnist", (1, 28, 28))
+    save_card(empty, "fashion-mnist-cnn-standard", "fashion-mnist", (1, 28, 28))
     at = open_view()
     assert "--download" in texts(at.info)
     assert "digits" not in texts(at.caption)
-    assert at.selectbox(key="model-a").value == "mnist-cnn-standard"
+    assert at.selectbox(key="model-a").value == "fashion-mnist-cnn-standard"
 
 
 def test_a_checkpoint_for_other_images_than_its_data_set_has_gets_a_sentence(shipped):

@@ -28,7 +28,7 @@ EVIL = (
     "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] "
     "`c` http://e.example www.e.example -> z"
 )
-TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|summary|ul"
+TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|style|summary|ul"
 
 
 def assert_harmless(markup):
@@ -115,7 +115,8 @@ def test_the_panels_by_themselves():
         render("verdicts", verdicts=[{"name": EVIL, "kind": "holds", "sign": "✓", "sentence": EVIL}]),
         render("saliency", cards=[{"name": EVIL, "maps": maps}]),
         render("neighbors", cards=[{"name": EVIL, **about}], count=9),
-        render("survey", seen="9", attack=PGD(0.1), **survey),
+        render("survey", seen="9", attack=PGD(0.1), label=EVIL, **survey),
+        render("marks", marks=[None, ("✓", "✕")], names=(EVIL, EVIL), counts={EVIL: 1}, n=1),
         render("audits", cards=[card]),
         render("card", facts=EVIL, headline=EVIL, **card),
     ):

@@ -13,12 +13,12 @@ from conftest import TinyNet, toy_dataset
 
 import lsp_core
 from app.state import jobs, models, worked
-from app.state.images import gallery_rows, reference_rows
+from app.state.images import reference_rows
 from app.state.jobs import Request, submit
 from app.state.models import LoadedModel
 from app.state.near import NEIGHBORS
 from app.state.turns import Turns
-from app.state.worked import gallery_outcomes, reference, saliency_maps
+from app.state.worked import FORESEEN, foreseen, reference, saliency_maps
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
 from lsp_core.data.registry import DATASETS, NamedDataset
@@ -283,11 +283,10 @@ def test_both_models_are_attacked_at_once(pool):
     assert (job.state, job.problem) == ("done", "")
 
 
-def test_the_gallery_is_tried_on_both_models_at_once():
+def test_what_a_page_opens_with_is_sought_for_both_models_at_once():
     place = threading.Barrier(2, timeout=PATIENCE)
     request = make_request(Meeting(place), Meeting(place))
-    outcomes = gallery_outcomes(request.models, request.attack)
-    assert list(map(len, outcomes)) == 2 * [len(gallery_rows("toy"))]
+    assert list(map(len, foreseen(request.models, request.attack.eps))) == [FORESEEN, FORESEEN]
 
 
 def test_side_by_side_comes_the_same_as_alone(pool):
@@ -308,7 +307,7 @@ def test_a_checkpoint_beside_itself_takes_turns(pool):
     until(lambda: job.steps_done >= 1, "the first step")
     images = torch.stack([request.image, request.image])
     saliency_maps(one, images, (0, 1), "SmoothGrad", "beside")
-    gallery_outcomes(request.models, request.attack)
+    foreseen(request.models, request.attack.eps)
     until(lambda: not job.active, "the end")
     assert job.find_neighbors(PATIENCE)
     assert (job.state, job.steps_done, one.model.shared) == ("done", 80, False)
@@ -372,7 +371,7 @@ def test_a_lane_runs_on_one_core_and_nobody_else_is_told_so(pool, before, share)
             until(lambda job=job: not job.active, "the end")
             assert [model.model.cores for model in request.models] == [{1}, {1}]
             assert torch.get_num_threads() == asked_elsewhere(torch.get_num_threads) == before
-        gallery_outcomes(request.models, request.attack)
+        foreseen(request.models, request.attack.eps)
         assert [model.model.cores for model in request.models] == [{1}, {1}]
         for model in request.models:
             model.model.cores.clear()
@@ -518,7 +517,7 @@ def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(poo
     model = request.models[0]
     images = torch.stack([request.image, request.image])
     assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray
-    assert list(map(len, gallery_outcomes(request.models, request.attack))) == 2 * [len(gallery_rows("toy"))]
+    assert list(map(len, foreseen(request.models, request.attack.eps))) == [FORESEEN, FORESEEN]
 
 
 def test_a_model_is_loaded_onto_the_device_that_is_asked_for(monkeypatch, trained_path):

@@ -3,7 +3,7 @@
 import pytest
 from samples import CLASSES, make_card, make_job, make_trace
 
-from app.figures.outcome import percent, tell_outcome
+from app.figures.outcome import holder, percent, sign, tell_outcome
 from app.panels.lanes import lane_names
 
 
@@ -32,7 +32,7 @@ from app.panels.lanes import lane_names
             (0.8, 0.1, 0.1),
             True,
             "fooled",
-            "fooled by the random start alone, cat became fox, 99 % sure.",
+            "fooled by the random start alone, cat became fox, > 99 % sure.",
         ),
         (
             [[0.1, 0.8, 0.1]],
@@ -59,9 +59,27 @@ def test_verdict(steps, label, clean, labelled, kind, sentence):
     assert (found.kind, found.sentence) == (kind, sentence)
 
 
-@pytest.mark.parametrize("probability", [0.994, 0.995, 0.9999999, 1.0])
-def test_no_probability_reads_100_percent(probability):
-    assert percent(probability) == "99 %"
+@pytest.mark.parametrize(
+    ("probability", "written"),
+    [(0.994, "99 %"), (0.996, "> 99 %"), (1.0, "> 99 %"), (0.006, "1 %"), (0.004, "< 1 %"), (0.0, "< 1 %")],
+)
+def test_no_probability_reads_100_or_0_percent(probability, written):
+    assert percent(probability) == written
+
+
+@pytest.mark.parametrize(
+    ("right", "signs", "held"),
+    [
+        (((True, True), (True, True)), ("✓", "✓"), "both hold"),
+        (((True, False), (True, True)), ("✕", "✓"), "only one holds"),
+        (((True, True), (False, True)), ("✓", "!"), "only one holds"),
+        (((True, False), (False, False)), ("✕", "!"), "both fall"),
+    ],
+)
+def test_who_holds_an_image(right, signs, held):
+    """Who was wrong before holds nothing, even where the attack makes it right."""
+    assert tuple(map(sign, right)) == signs
+    assert holder(signs) == held
 
 
 @pytest.mark.parametrize(

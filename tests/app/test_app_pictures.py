@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from samples import make_job, make_trace
 
 from app.figures import pictures
-from app.panels.player import player_data
+from app.panels.player import MOST_FRAMES, player_data
 from lsp_core.attacks import PGD
 
 
@@ -101,8 +102,29 @@ def test_a_running_job_sends_one_picture_a_lane():
     trace = make_trace([[0.7, 0.2, 0.1]] * 4)
     data = player_data(make_job([trace, trace], state="running"))
     frames = data["lanes"][0]["frames"]
-    assert (len(frames), frames[:3]) == (4, ["", "", ""])
-    assert np.array_equal(decode(frames[3]), pictures.to_pixels(trace.images[3].numpy())[0])
+    assert (len(frames), data["lanes"][0]["steps"]) == (1, [3])
+    assert np.array_equal(decode(frames[0]), pictures.to_pixels(trace.images[3].numpy())[0])
+
+
+def test_of_a_long_attack_a_part_is_drawn_and_every_turn():
+    """Steps 501 and 502 lie between those that are drawn anyway."""
+    steps = [[0.7, 0.2, 0.1]] * 1000
+    steps[501] = [0.2, 0.7, 0.1]
+    data = player_data(make_job([make_trace(steps), make_trace(steps[:10])]))
+    first, second = data["lanes"]
+    assert {0, 501, 502, 999} <= set(first["steps"])
+    assert MOST_FRAMES <= len(first["steps"]) == len(first["frames"]) <= MOST_FRAMES + 12
+    assert second["steps"][-1] == 9
+    assert data["steps"] == 999
+    assert first["probabilities"][first["steps"].index(501)] == [0.2, 0.7, 0.1]
+
+
+def test_the_curves_are_what_the_words_say():
+    data = player_data(make_job([make_trace([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]), None]))
+    curves = data["lanes"][0]["curves"]
+    assert curves["confidence"] == [0.5, 0.1]
+    assert curves["margin"] == [round(math.log(2), 4), round(math.log(1 / 8), 4)]
+    assert curves["loss"] == [round(math.log(2), 4), round(math.log(10), 4)]
 
 
 def test_l2_noise_is_magnified_by_what_it_changed():

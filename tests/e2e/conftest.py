@@ -50,7 +50,7 @@ def laboratory(tmp_path_factory) -> Path:
         if "." not in path.stem:
             shutil.copy(path, folder)
     save_audit(folder, "digits-cnn-standard")
-    save_random(folder, "mnist-cnn-standard", "cnn", "mnist", (1, 28, 28), tuple("0123456789"))
+    save_random(folder, "fashion-mnist-cnn-standard", "cnn", "fashion-mnist", (1, 28, 28), tuple("0123456789"))
     data = make_folder_data(home / "slow", ("noise", "stripes"), SLOW)
     for name in ("slow-preactresnet18-standard", "slow-preactresnet18-standard-lsp"):
         save_random(folder, name, "preactresnet18", str(data), (3, SLOW, SLOW), ("noise", "stripes"))

@@ -151,7 +151,7 @@ def test_a_long_attack_is_watched_stopped_and_blocks_nobody(visit, visitor):
     expect(visit.stop_button).to_be_visible(timeout=PATIENCE)
     # Another visitor's page answers meanwhile, and says with a sentence that he waits for his turn.
     second.run_button.click()
-    expect(second.key("attack")).to_contain_text("waiting for another attack to end", timeout=PATIENCE)
+    expect(second.key("watch")).to_contain_text("waiting for another attack to end", timeout=PATIENCE)
     started = time.monotonic()
     visit.stop_button.click()
     expect(visit.key("verdict")).to_contain_text(re.compile(r"Stopped after \d+ of 400 steps"), timeout=PATIENCE)
@@ -232,9 +232,9 @@ def test_an_audit_opens_to_its_checks_by_keyboard(visitor, path):
 
 
 def test_an_absent_data_set_gets_a_sentence_and_the_digits_go_on(visit):
-    visit.choose_model("model-a", "mnist-cnn-standard")
-    expect(visit.alerts.filter(has_text="mnist is not under")).to_be_visible(timeout=PATIENCE)
-    expect(visit.alerts).to_contain_text("lsp_core info mnist --download")
+    visit.choose_model("model-a", "fashion-mnist-cnn-standard")
+    expect(visit.alerts.filter(has_text="fashion-mnist is not under")).to_be_visible(timeout=PATIENCE)
+    expect(visit.alerts).to_contain_text("lsp_core info fashion-mnist --download")
     visit.settled()
     assert pixels(visit.picture(0, "clean")).shape == (8, 8)
     assert len(visit.sentences) == 2

@@ -10,7 +10,7 @@ from app.figures.outcome import HOLDERS, holder
 from app.figures.pictures import data_uri
 from app.figures.text import plain
 from app.panels.marks import Pair, outcomes_of
-from app.panels.upload import forget_upload
+from app.panels.own import forget_own
 from app.state.images import Picture, images_for, reference_rows
 from app.state.worked import foreseen
 from lsp_core import ImageDataset
@@ -58,7 +58,7 @@ def choose_picture(pair: Pair, attack: Attack) -> Picture:
         format_func=thumbnails.__getitem__,
         key="gallery",
         required=True,
-        on_change=forget_upload,
+        on_change=forget_own,
         persist_state="session",
         label_visibility="collapsed",
     )

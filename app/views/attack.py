@@ -79,7 +79,7 @@ def choose_subject(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Pair
         return pair, choose_picture(pair, attack_before(pair))
     except DatasetError as error:
         st.info(sentence(str(error)))
-        if st.session_state.get("own-image") is not None:  # an upload needs no data set
+        if st.session_state.get("own") is not None:  # an upload needs no data set
             return pair, None
         pair = stand_in(cards, None)
     except ValueError as error:  # a damaged checkpoint, or one whose outputs are not finite

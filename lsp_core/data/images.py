@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 
@@ -78,6 +79,38 @@ def _decode(image: Image.Image) -> DecodedImage:
         layered = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*BACKGROUND, 255)), layered)
     return DecodedImage(np.array(image.convert(kept)), tuple(notes))
+
+
+def decode_address(address: str) -> bytes:
+    """Return the bytes of a data: address, as a browser writes it.
+
+    Raises:
+        ImageError: if it is none of an image, or too long.
+    """
+    head, _, body = address.partition(",")
+    if not (head.startswith("data:image/") and head.endswith(";base64")) or len(body) > 4 * MAX_BYTES / 3 + 4:
+        raise ImageError(f"What came is no image of up to {MAX_BYTES / 1e6:.0f} MB.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        raise ImageError("The image is damaged or truncated, so it could not be decoded.") from None
+
+
+def cut_square(
+    pixels: NDArray[np.uint8], share: float = 1.0, across: float = 0.5, down: float = 0.5
+) -> NDArray[np.uint8]:
+    """Cut a square out of (H,W,…) pixels.
+
+    Args:
+        pixels: the whole image.
+        share: the square's side, as a share of the largest that fits.
+        across: where it lies, from 0 at the left end to 1 at the right.
+        down: the same from the upper end to the lower.
+    """
+    height, width = pixels.shape[:2]
+    side = max(1, round(share * min(height, width)))
+    top, left = round(down * (height - side)), round(across * (width - side))
+    return pixels[top : top + side, left : left + side]
 
 
 def fit_image(pixels: NDArray[np.uint8], channels: int, size: int) -> NDArray[np.uint8]:

@@ -94,7 +94,14 @@ def sifted(data: ImageDataset, rows: Sequence[int], known: Mapping[int, tuple[st
             return [numbers.index(wanted)]
         st.caption(f"The sample here has no image {wanted}; the whole data set has.")
     passed = [row for row in rows if names in (ALL, data.classes[int(data.labels[row])])]
+    if brushed := set(st.session_state.get("gallery-brushed") or ()):
+        passed = [row for row in passed if row in brushed]
+        st.button(f"Forget the frame of {len(brushed)} images on the map", on_click=_forget_frame)
     if held != ALL:
         passed = [row for row in passed if row in known and holder(known[row]) == held]
         st.caption(f"{len(passed)} of the {len(known)} images that were tried so far.")
     return passed
+
+
+def _forget_frame() -> None:
+    st.session_state["gallery-brushed"] = []

@@ -61,8 +61,9 @@ def forget_own() -> None:
 def other_ways(card: Card) -> None:
     """Draw what can be drawn on, photographed with, or pasted into."""
     _clipboard(data={"most": MAX_BYTES}, key="paste", on_pasted_change=_pasted)
-    draw, camera = st.columns(2)
-    if card.image_shape[0] == 1:
+    can_draw = card.image_shape[0] == 1
+    draw, camera = st.columns(2) if can_draw else (st, st)
+    if can_draw:
         with draw.container(key="draw"), st.popover("Draw", icon=":material/draw:", width="stretch"):
             _canvas(data={"help": HELP}, key="drawing", on_drawing_change=_drawn)
     opened = camera.popover("Camera", icon=":material/photo_camera:", width="stretch", on_change="rerun", key="camera")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from app.panels.map import draw_map
 from app.panels.neighbors import draw_neighbors
 from app.panels.saliency import draw_saliency
 from app.panels.survey import draw_survey
@@ -14,6 +15,7 @@ from app.state.jobs import Job
 PANELS: dict[str, Callable[[Job], Any]] = {
     "neighbors": draw_neighbors,
     "survey": draw_survey,
+    "embeddings": draw_map,
     "saliency": draw_saliency,
 }
 # What takes so long that the others are drawn before it, wherever it stands: it yields whenever there is more.

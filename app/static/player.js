@@ -102,6 +102,7 @@ export default function ({ data, parentElement }) {
     memory.place = place; slider.value = place; said.textContent = `step ${step} of ${data.steps}`;
     slider.setAttribute("aria-valuenow", place); slider.setAttribute("aria-valuetext", said.textContent);
     draw.forEach((part) => part(step));
+    dispatchEvent(new CustomEvent("lsp-lab-step", { detail: { id: data.id, step } })); // the map follows
   };
   const pause = () => { clearInterval(memory.timer); memory.timer = null; play.textContent = "▶ Play"; };
   const start = () => {

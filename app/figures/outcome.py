@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lsp_core.explain.afterwards import Afterwards
 from lsp_core.explain.trace import Trace
 
 
@@ -63,3 +64,30 @@ def tell_outcome(trace: Trace, classes: tuple[str, ...], labelled: bool) -> Outc
         return Outcome("holds", f"still {label} after {steps} step{'' if steps == 1 else 's'}, {sure}.")
     when = f"at step {trace.fooled_at}" if trace.fooled_at else "by the random start alone"
     return Outcome("fooled", f"fooled {when}, {label} became {classes[guess]}, {sure}.")
+
+
+def tell_afterwards(trace: Trace, then: Afterwards, classes: tuple[str, ...], own: str, other: str) -> list[str]:
+    """Say whether what fools one model fools the other, and whether 8 bits change the outcome, where they do.
+
+    Args:
+        trace: the attack on the model that is called ``own``.
+        then: what both models make of its outcome.
+        classes: names by class number.
+        own: what the attacked model is called.
+        other: what the other model is called.
+    """
+    said, fooled = [], trace.predicted[trace.final] != trace.label
+    if fooled:
+        guess = int(then.elsewhere.argmax())
+        sure = f"{percent(float(then.elsewhere[guess]))} sure"
+        kept = guess == trace.label
+        said.append(
+            f"What fools {own} does not fool {other}: still {classes[guess]}, {sure}."
+            if kept
+            else f"What fools {own} does not pass with {other} either: it takes it for {classes[guess]}, {sure}."
+        )
+    if fooled and int(then.rounded.argmax()) == trace.label:
+        said.append(f"Rounded to 8 bits, as a PNG keeps it, the image does not fool {own} any more.")
+    if not fooled and int(then.rounded.argmax()) != trace.label:
+        said.append(f"As attacked the image does not fool {own}, but rounded to 8 bits it does.")
+    return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.figures.html import render
-from app.figures.outcome import tell_outcome
+from app.figures.outcome import tell_afterwards, tell_outcome
 from app.figures.text import sentence
 from app.panels.lanes import lane_names
 from app.state.jobs import Job, Lane
@@ -39,3 +39,13 @@ def _told(job: Job, lane: Lane) -> tuple[str, str]:
         return "", "waiting …" if job.active else "not attacked."
     outcome = tell_outcome(lane.trace, lane.model.card.classes, job.request.label is not None)
     return outcome.kind, outcome.sentence
+
+
+def told_afterwards(job: Job) -> list[str]:
+    """Return what is to be said of each adversarial image elsewhere: by the other model, and rounded to 8 bits."""
+    first, second = lane_names(job)
+    sentences = []
+    for lane, own, other in zip(job.lanes, (first, second), (second, first), strict=True):
+        if lane.trace is not None and lane.afterwards is not None:
+            sentences += tell_afterwards(lane.trace, lane.afterwards, lane.model.card.classes, own, other)
+    return sentences

@@ -19,6 +19,7 @@ from app.state.models import LoadedModel
 from app.state.near import neighborhood
 from lsp_core.attacks.describe import most_steps
 from lsp_core.data import DatasetError
+from lsp_core.explain.afterwards import Afterwards, probabilities, rounded_to_bytes
 from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.explain.trace import Trace, trace_attack
 from lsp_core.types import Attack
@@ -55,11 +56,13 @@ class Request:
 class Lane:
     """One model's part of a job; its tensors are in the processor's memory, wherever the model lies.
 
-    The neighbourhood, or what is in its way, is there once the job was asked to look for it.
+    What comes afterwards is there once both lanes are at their end. The neighbourhood, or what is in its way, is there
+    once the job was asked to look for it.
     """
 
     model: LoadedModel
     trace: Trace | None = None
+    afterwards: Afterwards | None = None
     neighborhood: Neighborhood | None = None
     alone: str = ""
 
@@ -111,6 +114,8 @@ class Job:
         try:
             with urgent():
                 deque(side_by_side(self._attack, self.lanes, len(self.lanes), self._end), maxlen=0)
+                crossed = list(zip(self.lanes, self.lanes[::-1], strict=True))
+                deque(side_by_side(self._look_elsewhere, crossed, len(crossed), self._end), maxlen=0)
         except Cancelled:
             ended = "stopped"
         except Exception as error:  # the page must say something whatever happens
@@ -133,6 +138,17 @@ class Job:
         image = loaded.put(request.image)
         with loaded.lock:
             lane.trace = trace_attack(loaded.model, image, request.label, request.attack, on_step)
+
+    def _look_elsewhere(self, crossed: tuple[Lane, Lane]) -> None:
+        lane, other = crossed
+
+        def ask(model: LoadedModel, image: Tensor) -> Tensor:
+            with model.lock:
+                return probabilities(model.model, model.put(image))
+
+        assert lane.trace is not None  # its attack is over
+        image = lane.trace.adversarial
+        lane.afterwards = Afterwards(ask(lane.model, rounded_to_bytes(image)), ask(other.model, image))
 
     def find_neighbors(self, seconds: float) -> bool:
         """Look for the neighbours of both models that have a trace, side by side; return whether that is over.

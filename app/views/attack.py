@@ -17,7 +17,7 @@ from app.panels.player import draw_player
 from app.panels.settings import choose_attack, default_attack
 from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
-from app.panels.verdict import draw_verdict
+from app.panels.verdict import draw_verdict, told_afterwards
 from app.state.images import Picture
 from app.state.jobs import Job, Request, submit, worker
 from app.state.shelf import catalogue
@@ -151,6 +151,8 @@ def watch(job: Job) -> None:
             button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
         if any(lane.trace is not None for lane in job.lanes):
             draw_player(job, play=not running)
+        for said in told_afterwards(job):
+            st.caption(sentence(said))
         if running:
             job.wait(GLANCE / 2)  # an end is better seen at once than at the next look
             if not job.active:

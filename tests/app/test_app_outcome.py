@@ -1,10 +1,12 @@
 """The outcome in one sentence, and what the two models are called."""
 
 import pytest
+import torch
 from samples import CLASSES, make_card, make_job, make_trace
 
-from app.figures.outcome import holder, percent, sign, tell_outcome
+from app.figures.outcome import holder, percent, sign, tell_afterwards, tell_outcome
 from app.panels.lanes import lane_names
+from lsp_core.explain.afterwards import Afterwards
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,34 @@ def test_who_holds_an_image(right, signs, held):
 def test_lanes_are_called_baseline_and_lsp_only_where_nothing_else_differs(first, second, expected):
     cards = (make_card("a", **{"lsp": None, **first}), make_card("b", **{"lsp": None, **second}))
     assert lane_names(make_job((None, None), cards=cards)) == expected
+
+
+FOOLED, HELD = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]], [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("steps", "rounded", "elsewhere", "said"),
+    [
+        (FOOLED, (0.2, 0.7, 0.1), (0.7, 0.2, 0.1), ["What fools A does not fool B: still cat, 70 % sure."]),
+        (
+            FOOLED,
+            (0.2, 0.7, 0.1),
+            (0.1, 0.1, 0.8),
+            ["What fools A does not pass with B either: it takes it for fox, 80 % sure."],
+        ),
+        (
+            FOOLED,
+            (0.5, 0.4, 0.1),
+            (0.7, 0.2, 0.1),
+            [
+                "What fools A does not fool B: still cat, 70 % sure.",
+                "Rounded to 8 bits, as a PNG keeps it, the image does not fool A any more.",
+            ],
+        ),
+        (HELD, (0.6, 0.3, 0.1), (0.1, 0.1, 0.8), []),
+        (HELD, (0.4, 0.5, 0.1), (1, 0, 0), ["As attacked the image does not fool A, but rounded to 8 bits it does."]),
+    ],
+)
+def test_what_is_said_of_an_image_elsewhere(steps, rounded, elsewhere, said):
+    then = Afterwards(torch.tensor(rounded), torch.tensor(elsewhere))
+    assert tell_afterwards(make_trace(steps), then, CLASSES, "A", "B") == said

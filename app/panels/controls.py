@@ -20,21 +20,32 @@ def usual(kind: Kind, name: str) -> Any:
     return kind.usual.get(name, inspect.signature(kind.build).parameters[name].default)
 
 
-def whole(title: str, name: str, low: int, high: int) -> Control:
+RANGES = {
+    "steps": (1, 500),
+    "restarts": (1, 20),
+    "targets": (0, 9),
+    "queries": (1, 5000),
+    "draws": (1, 500),
+    "seed": (0, 2**31 - 1),
+}  # of the whole numbers
+
+
+def whole(title: str, name: str) -> Control:
     """Return a control for a whole number."""
+    low, high = RANGES[name]
 
     def draw(kind: Kind) -> int:
         value = usual(kind, name) if name != "seed" else 0
         key = f"own-{name}"
-        return int(st.number_input(title, low, high, min(max(value, low), high), key=key, persist_state="session"))
+        st.session_state.setdefault(key, min(max(value, low), high))
+        return int(st.number_input(title, low, high, key=key, persist_state="session"))
 
     return draw
 
 
 def _loss(kind: Kind) -> str:
-    names = list(LOSSES)
-    place = names.index(usual(kind, "loss"))
-    chosen: str = st.selectbox("Loss", names, place, key="own-loss", persist_state="session")
+    st.session_state.setdefault("own-loss", usual(kind, "loss"))
+    chosen: str = st.selectbox("Loss", list(LOSSES), key="own-loss", persist_state="session")
     return chosen
 
 
@@ -53,23 +64,24 @@ def _alpha(_: Kind) -> float | None:
 
 
 def _random_start(_: Kind) -> bool:
-    return st.toggle("Random start", value=True, key="own-random-start", persist_state="session")
+    st.session_state.setdefault("own-random-start", True)
+    return st.toggle("Random start", key="own-random-start", persist_state="session")
 
 
 def _momentum(_: Kind) -> float:
-    return st.slider("Momentum", 0.0, 1.0, 0.0, 0.05, key="own-momentum", persist_state="session")
+    return st.slider("Momentum", 0.0, 1.0, step=0.05, key="own-momentum", persist_state="session")
 
 
 # By the name of the setting, in the order in which they are drawn.
 CONTROLS: dict[str, Control] = {
-    "steps": whole("Steps", "steps", 1, 500),
+    "steps": whole("Steps", "steps"),
     "alpha": _alpha,
-    "restarts": whole("Restarts", "restarts", 1, 20),
+    "restarts": whole("Restarts", "restarts"),
     "loss": _loss,
-    "targets": whole("Targets, 0 for none", "targets", 0, 9),
-    "queries": whole("Queries", "queries", 1, 5000),
-    "draws": whole("Draws", "draws", 1, 500),
+    "targets": whole("Targets, 0 for none", "targets"),
+    "queries": whole("Queries", "queries"),
+    "draws": whole("Draws", "draws"),
     "random_start": _random_start,
     "momentum": _momentum,
-    "seed": whole("Seed", "seed", 0, 2**31 - 1),
+    "seed": whole("Seed", "seed"),
 }

@@ -27,18 +27,26 @@ def draw_neighbors(job: Job) -> None:
     while not job.find_neighbors(GLANCE):
         place.caption("Looking for them …")  # here Streamlit sees whether somebody wants something else by now
     place.empty()
-    lanes = [(lane, name) for lane, name in zip(job.lanes, lane_names(job), strict=True) if lane.neighborhood]
-    if not lanes:
+    markup = neighbors_html(job)
+    if not markup:
         why = next((lane.alone for lane in job.lanes if lane.alone), "")
         st.caption(f"There are no neighbours to show: {sentence(why)}")
         return
+    st.html(markup)
+
+
+def neighbors_html(job: Job) -> str:
+    """Return both models' cards as HTML, as far as their neighbours were found; "" if there is none."""
+    lanes = [(lane, name) for lane, name in zip(job.lanes, lane_names(job), strict=True) if lane.neighborhood]
+    if not lanes:
+        return ""
     cards = [
         neighbors_card(lane.model, lane.neighborhood, lane.trace.label, name)
         for lane, name in lanes
         if lane.neighborhood is not None and lane.trace is not None
     ]
     count = len(reference_rows(lanes[0][0].model.card.dataset))
-    st.html(render("neighbors", cards=cards, count=count))
+    return render("neighbors", cards=cards, count=count)
 
 
 def neighbors_card(model: LoadedModel, found: Neighborhood, label: int, name: str) -> dict[str, Any]:

@@ -23,14 +23,16 @@ def draw_saliency(job: Job) -> None:
     """Draw the maps of the clean and of the adversarial image, on one scale for both models."""
     left, right = st.columns([2, 3], vertical_alignment="bottom")
     left.subheader("Where does each model look?", anchor=False)
-    method = right.segmented_control(
+    st.session_state.setdefault("method", next(iter(METHODS)))
+    right.segmented_control(
         "Saliency method",
         list(METHODS),
-        default=next(iter(METHODS)),
         key="method",
+        persist_state="session",
         required=True,
         label_visibility="collapsed",
     )
+    method = st.session_state["method"]
     named = zip(lane_names(job), job.lanes, strict=True)
     there = [(name, lane, lane.trace) for name, lane in named if lane.trace is not None]
     found = both(lambda one: _maps(job, one[1], one[2], method), there)

@@ -28,7 +28,8 @@ PRESETS: dict[str, tuple[str, Callable[[float, Norm], Attack]]] = {
     ),
     "Strongest": ("Our fast ensemble: eight attacks, each only if the ones before did not fool.", fast),
 }
-UNWATCHED = ("transfer", "autoattack")  # of these nobody sees a step; one needs a third model, one takes a minute
+# All but those of which nobody sees a step: one needs a third model, one takes a minute.
+OFFERED = [name for name in ATTACKS if name not in ("transfer", "autoattack")]
 
 
 def default_attack(card: Card, norm: Norm = "Linf") -> PGD:
@@ -41,13 +42,12 @@ def default_attack(card: Card, norm: Norm = "Linf") -> PGD:
 
 def choose_attack(card: Card) -> Attack:
     """Draw preset, norm, eps, and what else the chosen attack takes."""
+    for key, value in {"preset": QUICK, "norm": "Linf", "steps": DEFAULT_STEPS}.items():
+        st.session_state.setdefault(key, value)  # not a widget's default, which nothing else may set, as a link does
     presets = [QUICK, *PRESETS, OWN]
-    preset = st.segmented_control(
-        "Attack", presets, key="preset", default=QUICK, required=True, persist_state="session", width="stretch"
-    )
-    norm: Norm = st.segmented_control(
-        "Norm", get_args(Norm), key="norm", default="Linf", required=True, persist_state="session"
-    )
+    st.segmented_control("Attack", presets, key="preset", required=True, persist_state="session", width="stretch")
+    st.segmented_control("Norm", get_args(Norm), key="norm", required=True, persist_state="session")
+    preset, norm = st.session_state["preset"], st.session_state["norm"]
     eps = choose_radius(card, norm)
     if preset in PRESETS:
         about, build = PRESETS[preset]
@@ -56,7 +56,7 @@ def choose_attack(card: Card) -> Attack:
         return attack
     if preset == OWN:
         return own_attack(eps, norm)
-    steps = st.slider("PGD steps", 1, MOST_STEPS, DEFAULT_STEPS, key="steps", persist_state="session")
+    steps = st.slider("PGD steps", 1, MOST_STEPS, key="steps", persist_state="session")
     quick = PGD(eps, steps=steps, norm=norm, early_stop=False)
     st.caption(f"Step size {quick.step_size:.2g} (2.5 eps / steps), random start, seed {quick.seed}, cross-entropy.")
     return quick
@@ -64,9 +64,7 @@ def choose_attack(card: Card) -> Attack:
 
 def choose_radius(card: Card, norm: Norm) -> float:
     """Draw eps; a data set, a norm or models trained at another radius bring their usual one back."""
-    usual = default_attack(card, norm).eps
-    radii = {value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)
-    options = sorted(radii | {usual})
+    usual, options = default_attack(card, norm).eps, radii(card, norm)
     if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm, usual):
         st.session_state["eps"], st.session_state["eps-for"] = usual, (card.dataset, norm, usual)
     eps: float = st.select_slider(
@@ -75,10 +73,16 @@ def choose_radius(card: Card, norm: Norm) -> float:
     return eps
 
 
+def radii(card: Card, norm: Norm) -> list[float]:
+    """Return the radii that can be chosen, the usual one of the models among them."""
+    usual = {default_attack(card, norm).eps}
+    return sorted(usual | ({value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)))
+
+
 def own_attack(eps: float, norm: Norm) -> Attack:
     """Draw an attack of the table and the settings that it takes; what cannot be meant leaves a sentence."""
-    names = [name for name in ATTACKS if name not in UNWATCHED]
-    name = st.selectbox("Attack of the table", names, names.index("pgd"), key="attack", persist_state="session")
+    st.session_state.setdefault("attack", "pgd")
+    name = st.selectbox("Attack of the table", OFFERED, key="attack", persist_state="session")
     kind = ATTACKS[name]
     given = {key: CONTROLS[key](kind) for key in CONTROLS if key in kind.takes or key == "seed"}
     if "early_stop" in kind.takes:

@@ -48,20 +48,20 @@ def _draw(place: Any, job: Job, surveys: Sequence[Survey], without: str) -> None
     elif not all(each.parts for each in surveys):
         place.caption(without)
     else:
-        found, names = [each.found for each in surveys], lane_names(job)
-        if names[0] == "LSP":  # its baseline comes first and has the first colour, as on every page
-            found, names = found[::-1], names[::-1]
-        n, wanted = min(len(each.moved) for each in found), surveys[0].wanted
-        seen = f"{n}" if n == wanted else f"{n} of {wanted}"
-        place.html(
-            render(
-                "survey",
-                seen=seen,
-                attack=job.request.attack,
-                label=label(job.request.attack),
-                **survey_card(found, names),
-            )
-        )
+        place.html(survey_html(job, surveys))
+
+
+def survey_html(job: Job, surveys: Sequence[Survey]) -> str:
+    """Return the figures of both models as HTML; "" where one has none yet."""
+    if not all(each.parts for each in surveys):
+        return ""
+    found, names = [each.found for each in surveys], lane_names(job)
+    if names[0] == "LSP":  # its baseline comes first and has the first colour, as on every page
+        found, names = found[::-1], names[::-1]
+    n, wanted = min(len(each.moved) for each in found), surveys[0].wanted
+    seen = f"{n}" if n == wanted else f"{n} of {wanted}"
+    attack = job.request.attack
+    return render("survey", seen=seen, attack=attack, label=label(attack), **survey_card(found, names))
 
 
 def survey_card(found: Sequence[Neighborhood], names: tuple[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import streamlit as st
@@ -49,7 +50,7 @@ def test_images(name: str) -> ImageDataset:
 
 def forget_images() -> None:
     """Read test images, and all that hangs on which they are, anew: a data set has come."""
-    for kept in (test_images, reference_rows):
+    for kept in (test_images, reference_rows, image_ids):
         kept.clear()
 
 
@@ -71,6 +72,16 @@ def images_for(card: Card) -> ImageDataset:
 def reference_rows(name: str) -> Tensor:
     """Return the rows of the test images that neighbours are looked for among: the same for every model."""
     return spread(test_images(name).labels, REFERENCE_SIZE)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def image_ids(name: str) -> list[str]:
+    """Return what the test images are called in links: by their pixels, as the order of a data set is not one for all.
+
+    Raises:
+        DatasetError: if they are not there.
+    """
+    return [hashlib.sha256(image.tobytes()).hexdigest()[:12] for image in test_images(name).images.numpy()]
 
 
 @st.cache_data(show_spinner=False, max_entries=4)

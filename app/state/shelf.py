@@ -79,6 +79,12 @@ def _beside(kind: type[T], place: str, states: States, suffix: str, cure: str) -
     return found, problems
 
 
+def weights_of(name: str) -> str:
+    """Return which weights a checkpoint of the folder holds; "" if it is not there or damaged."""
+    path = folder() / f"{name}.safetensors"
+    return _weights(str(path), modified(path))
+
+
 @st.cache_data(show_spinner=False, max_entries=256)
 def _weights(path: str, written: int) -> str:
     """Return which weights a checkpoint holds; "" if it is damaged, which the catalogue says."""

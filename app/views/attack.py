@@ -11,10 +11,12 @@ import streamlit as st
 from app.figures.text import plain, sentence
 from app.panels.gallery import choose_picture
 from app.panels.lanes import lane_names
+from app.panels.link import open_link
 from app.panels.marks import Pair, draw_marks
 from app.panels.pair import SURE_CHOICE, choose_models, load_pair
 from app.panels.player import draw_player
 from app.panels.settings import choose_attack, default_attack
+from app.panels.share import draw_share
 from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
 from app.panels.verdict import draw_verdict, told_afterwards
@@ -38,6 +40,12 @@ def main() -> None:
         for problem in problems.values():
             st.warning(sentence(problem))
         st.stop()
+    open_link(cards)
+    said: list[str] = st.session_state.get("link-problems", [])
+    for problem in said:
+        st.warning(sentence(problem))
+    if said:
+        st.button("I have read it", on_click=forget_problems, key="forget-problems")
     with st.container(key="bench"):
         panel, stage = st.columns([1, 2.9], gap="large")
     with stage, st.container(key="models"):
@@ -47,6 +55,8 @@ def main() -> None:
     with stage:
         job = current_job(request, asked)
         watch(job)
+        with panel:
+            draw_share(job)
         if not job.active and any(lane.trace is not None for lane in job.lanes):
             places = {key: st.container(key=key) for key in PANELS}
             for key in sorted(PANELS, key=LATE.__contains__):
@@ -55,6 +65,11 @@ def main() -> None:
                     for _ in drawn if key in LATE else ():
                         mark(marks, job)
             mark(marks, job)
+
+
+def forget_problems() -> None:
+    """Take away what was said of a link."""
+    st.session_state["link-problems"] = []
 
 
 def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from lsp_core.attacks.describe import label, settings
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.table import ATTACKS, parse_attack
+from lsp_core.cli.case import compared, open_case
 from lsp_core.cli.console import console
 from lsp_core.cli.options import (
     DataRoot,
@@ -57,6 +58,9 @@ def attack(
     queries: Queries = None,
     source: Source = None,
     n: Annotated[int, typer.Option(help="Test images, drawn by --seed.")] = 8,
+    case: Annotated[
+        Path | None, typer.Option(help="A case of the app: its image and its attack, in place of all above.")
+    ] = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the images: exact, and on a sheet to look at.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set or folder than the checkpoint's own.")] = None,
@@ -69,13 +73,21 @@ def attack(
     """Attack a few test images and say what became of each; evaluate is for accuracies."""
     check_json(json_path, SCHEMA)
     check_folder("out", out or Path())
-    subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
-    other = (source.stem, open_other(source, subject, "source")) if source else None
-    given: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
-    chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)
+    given: Record
+    if case is not None:
+        given = {"eps": eps, "steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": source}
+        if said := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{said[0]} is given, but a case brings its own attack: leave it out.")
+        subject, chosen, told = open_case(case, checkpoint, device)
+    else:
+        subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
+        other = (source.stem, open_other(source, subject, "source")) if source else None
+        given = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
+        chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)
     found = craft(chosen, subject.model, subject.images, subject.labels, workers=workers)
     rows = outcomes(subject, chosen.norm, found)
-    table = Table("image", "class", "before", "after", "moved", title=f"{subject.card.name}: {label(chosen)}, {norm}")
+    title = f"{subject.card.name}: {label(chosen)}, {chosen.norm}"
+    table = Table("image", "class", "before", "after", "moved", title=title)
     for place, row in enumerate(rows):
         sides = [f"{row[side]['prediction']} {row[side]['probability']:.0%}" for side in ("clean", "adversarial")]
         table.add_row(str(place + 1), row["class"], *sides, f"{row['moved']:.3f}")
@@ -83,6 +95,8 @@ def attack(
     right = sum(row["clean"]["prediction"] == row["class"] for row in rows)
     fooled = sum(row["fooled"] for row in rows)
     console.print(f"{fooled} of {right} images that were right are not any more, at eps {show_eps(chosen.eps)}.")
+    if case is not None:
+        console.print(compared(told, subject, found))
     if out is not None:
         console.print(f"images: {write_images(out, subject.stem, subject.images, found, subject.labels)}")
     if json_path:
@@ -90,7 +104,7 @@ def attack(
         where = {"dataset": subject.data.name, "split": subject.data.split, "n": len(rows), "seed": seed}
         head = {"schema": SCHEMA, "checkpoint": subject.card.name, "weights": subject.weights, **where}
         origin = {"device": subject.place, "versions": versions(), "date": today()}
-        write_json(json_path, {**head, **made, "norm": norm, "eps": chosen.eps, "images": rows, **origin})
+        write_json(json_path, {**head, **made, "norm": chosen.norm, "eps": chosen.eps, "images": rows, **origin})
 
 
 def outcomes(subject: ModelOnImages, norm: Norm, found: Tensor) -> list[Record]:

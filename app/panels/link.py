@@ -122,7 +122,7 @@ def _radius(given: Mapping[str, str], card: Card) -> list[str]:
     except ValueError:
         wanted = -1.0
     nearest = min(radii(card, norm), key=lambda radius: abs(radius - wanted))
-    if abs(nearest - wanted) > 1e-6:
+    if not abs(nearest - wanted) <= 1e-6:  # written so that NaN fails
         return [f"The link's eps is {given['eps'][:20]!r}, which is none of the radii here."]
     st.session_state["eps"], st.session_state["eps-for"] = nearest, (card.dataset, norm, default_attack(card, norm).eps)
     return []

@@ -9,6 +9,7 @@ import streamlit as st
 from app.figures.outcome import HOLDERS, holder
 from app.figures.pictures import data_uri
 from app.figures.text import plain
+from app.panels.fetch import offer_dataset
 from app.panels.marks import Pair, outcomes_of
 from app.panels.own import forget_own
 from app.state.images import Picture, images_for, reference_rows
@@ -39,6 +40,8 @@ def choose_picture(pair: Pair, attack: Attack) -> Picture:
     head.markdown("**Test image**" if data.rows is None else f"**Test image** of a sample of {len(data)}")
     with button.popover("Find", icon=":material/search:", width="stretch"):
         found = sifted(data, rows, outcomes_of(pair, attack))
+        if data.rows is not None:
+            offer_dataset(card.dataset)
     pages = max(1, -(-len(found) // PAGE))
     page = st.session_state.get("gallery-page", 1)
     if page > pages:  # fewer images pass than before

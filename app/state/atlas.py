@@ -83,3 +83,9 @@ def sprite(dataset: str) -> tuple[str, int]:
     buffer = io.BytesIO()
     Image.fromarray(sheet.numpy()).save(buffer, "WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", columns
+
+
+def forget_atlases() -> None:
+    """Draw all maps anew: the test images are others."""
+    _atlas.clear()
+    sprite.clear()

@@ -117,3 +117,8 @@ def look_on(surveys: Sequence[Survey], seconds: float) -> bool:
     """Look once at surveys, which go on side by side; return, after so many seconds at most, whether all are over."""
     wait([each.look() for each in surveys], seconds)
     return all(each.over for each in surveys)
+
+
+def forget_surveys() -> None:
+    """Begin all anew: the test images are others."""
+    _survey.clear()

@@ -73,3 +73,9 @@ def saliency_maps(
         maps = attribute(_of.model, _of.put(_images), _of.put(torch.tensor(targets)), method)
     found: NDArray[np.float32] = maps.cpu().numpy()
     return found
+
+
+def forget_embeddings() -> None:
+    """Work out anew what hangs on which the test images are."""
+    _embedding.clear()
+    _foreseen.clear()

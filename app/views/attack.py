@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.figures.text import plain, sentence
+from app.panels.fetch import offer_dataset
 from app.panels.gallery import choose_picture
 from app.panels.lanes import lane_names
 from app.panels.link import open_link
@@ -94,6 +95,7 @@ def choose_subject(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Pair
         return pair, choose_picture(pair, attack_before(pair))
     except DatasetError as error:
         st.info(sentence(str(error)))
+        offer_dataset(cards[names[0]].dataset)
         if st.session_state.get("own") is not None:  # an upload needs no data set
             return pair, None
         pair = stand_in(cards, None)

@@ -1,7 +1,7 @@
 """Data sets of images: those with a name, and folders."""
 
 from lsp_core.data.dataset import DatasetError, ImageDataset, Split
-from lsp_core.data.registry import DATASETS, data_root, load_dataset
+from lsp_core.data.registry import DATASETS, data_root, fetch_dataset, load_dataset
 from lsp_core.data.split import spread, stratified_split
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ImageDataset",
     "Split",
     "data_root",
+    "fetch_dataset",
     "load_dataset",
     "spread",
     "stratified_split",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from app.state.cores import both
@@ -13,7 +11,6 @@ from app.state.images import reference_rows, test_images
 from app.state.models import LoadedModel
 from lsp_core.explain.foresight import foreseen_margin
 from lsp_core.explain.neighborhood import Reference, embed
-from lsp_core.explain.saliency import attribute
 
 BATCH = 100  # reference images at once
 FORESEEN = 20  # images of which the page opens one: enough to find one that tells two models apart
@@ -58,21 +55,6 @@ def _foreseen(_of: LoadedModel, digest: str, dataset: str, eps: float) -> list[f
     with _of.lock:
         margins: list[float] = foreseen_margin(_of.model, images, labels, eps).tolist()
     return margins
-
-
-@st.cache_data(show_spinner=False, max_entries=256)
-def saliency_maps(
-    _of: LoadedModel, _images: Tensor, targets: tuple[int, ...], method: str, key: str
-) -> NDArray[np.float32]:
-    """Return signed saliency maps (N,H,W). ``key`` stands for model and images in the cache.
-
-    Raises:
-        ValueError: if the method is unknown.
-    """
-    with _of.lock:
-        maps = attribute(_of.model, _of.put(_images), _of.put(torch.tensor(targets)), method)
-    found: NDArray[np.float32] = maps.cpu().numpy()
-    return found
 
 
 def forget_embeddings() -> None:

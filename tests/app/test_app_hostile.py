@@ -113,7 +113,7 @@ def test_the_panels_by_themselves():
     survey = survey_card([make_neighborhood(), make_neighborhood()], (EVIL, EVIL))
     for markup in (
         render("verdicts", verdicts=[{"name": EVIL, "kind": "holds", "sign": "✓", "sentence": EVIL}]),
-        render("saliency", cards=[{"name": EVIL, "maps": maps}]),
+        render("saliency", cards=[{"name": EVIL, "maps": maps, "trusted": None}]),
         render("neighbors", cards=[{"name": EVIL, **about}], count=9),
         render("survey", seen="9", attack=PGD(0.1), label=EVIL, **survey),
         render("marks", marks=[None, ("✓", "✕")], names=(EVIL, EVIL), counts={EVIL: 1}, n=1),

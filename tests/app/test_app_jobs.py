@@ -15,10 +15,11 @@ import lsp_core
 from app.state import jobs, models, worked
 from app.state.images import reference_rows
 from app.state.jobs import Request, submit
+from app.state.maps import Mapping
 from app.state.models import LoadedModel
 from app.state.near import NEIGHBORS
 from app.state.turns import Turns
-from app.state.worked import FORESEEN, foreseen, reference, saliency_maps
+from app.state.worked import FORESEEN, foreseen, reference
 from lsp_core import Card, DatasetError
 from lsp_core.attacks import PGD
 from lsp_core.data.registry import DATASETS, NamedDataset
@@ -305,8 +306,7 @@ def test_a_checkpoint_beside_itself_takes_turns(pool):
     request = dataclasses.replace(make_request(Throttled(), Throttled(), steps=40), models=(one, one))
     job = submit(request, pool)
     until(lambda: job.steps_done >= 1, "the first step")
-    images = torch.stack([request.image, request.image])
-    saliency_maps(one, images, (0, 1), "SmoothGrad", "beside")
+    Mapping(job.lanes[0], job.lanes[0].trace, "SmoothGrad").draw_maps()
     foreseen(request.models, request.attack.eps)
     until(lambda: not job.active, "the end")
     assert job.find_neighbors(PATIENCE)
@@ -514,9 +514,9 @@ def test_what_a_model_works_on_lies_where_it_does_and_what_is_drawn_does_not(poo
         near = lane.neighborhood
         shown = [*vars(lane.trace).values(), *near.pixels, *near.before, *near.after, near.moved]
         assert [type(value) for value in shown if isinstance(value, torch.Tensor)] == [torch.Tensor] * 11
-    model = request.models[0]
-    images = torch.stack([request.image, request.image])
-    assert type(saliency_maps(model, images, (0, 1), "Gradient", "key")) is np.ndarray
+    mapping = Mapping(job.lanes[0], job.lanes[0].trace, "Gradient")
+    mapping.draw_maps()
+    assert type(mapping.maps) is np.ndarray
     assert list(map(len, foreseen(request.models, request.attack.eps))) == [FORESEEN, FORESEEN]
 
 

@@ -39,7 +39,7 @@ def draw_saliency(job: Job) -> None:
     method, found = METHODS[name], mappings(job).of(name)
     if method.caution:
         st.warning(method.caution, icon=":material/warning:")
-    watch(found)
+    watch([one for one in found if one.maps is None])
     names = [own for own, lane in zip(lane_names(job), job.lanes, strict=True) if lane.trace is not None]
     if problem := next((one.problem for one in found if one.problem and one.maps is None), ""):
         st.caption(f"There are no maps to show: {sentence(problem)}")
@@ -47,12 +47,21 @@ def draw_saliency(job: Job) -> None:
         return
     maps = [one.maps for one in found if one.maps is not None]
     scale = float(np.quantile(np.abs(np.concatenate(maps)), SHARE))
-    st.html(render("saliency", cards=[_card(own, one, scale) for own, one in zip(names, found, strict=True)]))
+    cards = st.empty()
+
+    def draw() -> None:
+        drawn = [_card(own, one, scale) for own, one in zip(names, found, strict=True)]
+        cards.html(render("saliency", cards=drawn))
+
+    draw()
     st.caption(
         f"{name} by {method.by}. {method.note}; full colour is {scale:.2g} {method.unit} and beyond, for both models "
         "and all pictures. A saliency map is a hint, not evidence."
     )
     st.button("How far can the maps be trusted?", key="trust", on_click=_ask, args=(found,), type="tertiary")
+    if any(one.work is not None and not one.work.done() for one in found):
+        watch(found)
+        draw()
 
 
 def watch(found: list[Mapping]) -> None:

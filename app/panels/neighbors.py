@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -17,7 +18,16 @@ from app.state.models import LoadedModel
 from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.neighborhoods import Neighbors
 
+STATIC = Path(__file__).parent.parent / "static"
 GLANCE = 0.25  # seconds between two looks at what goes on
+
+
+_component = st.components.v2.component(
+    "lsp_lab_passage",
+    html='<div class="passage"></div>',
+    css=(STATIC / "passage.css").read_text(encoding="utf-8"),
+    js=(STATIC / "passage.js").read_text(encoding="utf-8"),
+)
 
 
 def draw_neighbors(job: Job) -> None:
@@ -33,6 +43,34 @@ def draw_neighbors(job: Job) -> None:
         st.caption(f"There are no neighbours to show: {sentence(why)}")
         return
     st.html(markup)
+    _component(data=passage_data(job), key="passage")
+
+
+def passage_data(job: Job) -> dict[str, Any]:
+    """Return what the browser needs to show both models' neighbours at the step that the player shows."""
+    dataset = job.request.models[0].card.dataset
+    data, rows = test_images(dataset), reference_rows(dataset)
+    lanes = [
+        (name, lane.passage, lane.neighborhood)
+        for name, lane in zip(lane_names(job), job.lanes, strict=True)
+        if lane.passage is not None and lane.neighborhood is not None
+    ]
+    seen = sorted({index for _, way, _ in lanes for index in way.indices.flatten().tolist()})
+    return {
+        "id": f"{id(job)} {job.started}",
+        "dark": st.context.theme.type == "dark",
+        "pictures": {index: data_uri(data.images[rows[index]].numpy()) for index in seen},
+        "labels": {index: data.classes[int(data.labels[rows[index]])] for index in seen},
+        "lanes": [
+            {
+                "name": name,
+                "steps": way.steps,
+                "near": way.indices.tolist(),
+                "before": found.before.indices[0].tolist(),
+            }
+            for name, way, found in lanes
+        ],
+    }
 
 
 def neighbors_html(job: Job) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.state.cores import helpers, urgent
 from app.state.models import LoadedModel
-from app.state.near import neighborhood
+from app.state.near import Passage, neighborhood, passage
 from lsp_core.attacks.describe import most_steps
 from lsp_core.data import DatasetError
 from lsp_core.explain.afterwards import Afterwards, probabilities, rounded_to_bytes
@@ -64,6 +64,7 @@ class Lane:
     trace: Trace | None = None
     afterwards: Afterwards | None = None
     neighborhood: Neighborhood | None = None
+    passage: Passage | None = None
     alone: str = ""
 
 
@@ -163,6 +164,7 @@ class Job:
     def _find(self, lane: Lane, trace: Trace) -> None:
         try:
             row = torch.tensor([-1 if self.request.row is None else self.request.row])
+            lane.passage = passage(lane.model, trace, row)
             lane.neighborhood = neighborhood(lane.model, trace.image[None], trace.adversarial[None], row)
         except DatasetError:  # an upload can be attacked without the data set
             lane.alone = "its test images are not here."

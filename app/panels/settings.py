@@ -20,6 +20,12 @@ from lsp_core.types import Attack, Norm
 LINF_STEPS = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128)
 L2_RADII = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0)
 DEFAULT_STEPS, MOST_STEPS = 20, 200
+HELP = {
+    "norm": "Linf bounds how far any single pixel may move, L2 the length of the whole change.",
+    "eps": "The radius of the ball that the attack must stay in, in pixel units: black is 0, white is 1.",
+    "steps": "How often PGD follows the gradient uphill and goes back into the ball; more steps attack better.",
+    "preset": "A quick look is one attack and no evidence; the strongest is many, tried until one fools the model.",
+}  # each teaches a term
 QUICK, OWN = "Quick look", "Own"
 PRESETS: dict[str, tuple[str, Callable[[float, Norm], Attack]]] = {
     "Standard": (
@@ -45,8 +51,10 @@ def choose_attack(card: Card) -> Attack:
     for key, value in {"preset": QUICK, "norm": "Linf", "steps": DEFAULT_STEPS}.items():
         st.session_state.setdefault(key, value)  # not a widget's default, which nothing else may set, as a link does
     presets = [QUICK, *PRESETS, OWN]
-    st.segmented_control("Attack", presets, key="preset", required=True, persist_state="session", width="stretch")
-    st.segmented_control("Norm", get_args(Norm), key="norm", required=True, persist_state="session")
+    st.segmented_control(
+        "Attack", presets, key="preset", required=True, persist_state="session", width="stretch", help=HELP["preset"]
+    )
+    st.segmented_control("Norm", get_args(Norm), key="norm", required=True, persist_state="session", help=HELP["norm"])
     preset, norm = st.session_state["preset"], st.session_state["norm"]
     eps = choose_radius(card, norm)
     if preset in PRESETS:
@@ -56,7 +64,7 @@ def choose_attack(card: Card) -> Attack:
         return attack
     if preset == OWN:
         return own_attack(eps, norm)
-    steps = st.slider("PGD steps", 1, MOST_STEPS, key="steps", persist_state="session")
+    steps = st.slider("PGD steps", 1, MOST_STEPS, key="steps", persist_state="session", help=HELP["steps"])
     quick = PGD(eps, steps=steps, norm=norm, early_stop=False)
     st.caption(f"Step size {quick.step_size:.2g} (2.5 eps / steps), random start, seed {quick.seed}, cross-entropy.")
     return quick
@@ -68,7 +76,7 @@ def choose_radius(card: Card, norm: Norm) -> float:
     if st.session_state.get("eps") not in options or st.session_state.get("eps-for") != (card.dataset, norm, usual):
         st.session_state["eps"], st.session_state["eps-for"] = usual, (card.dataset, norm, usual)
     eps: float = st.select_slider(
-        "Radius eps", options, format_func=show_eps, key="eps", help="In pixel units, of 1.", persist_state="session"
+        "Radius eps", options, format_func=show_eps, key="eps", help=HELP["eps"], persist_state="session"
     )
     return eps
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.figures.html import render
 from app.figures.text import plain, sentence
 from app.panels.fetch import offer_dataset
 from app.panels.gallery import choose_picture
@@ -21,6 +22,7 @@ from app.panels.share import draw_share
 from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
 from app.panels.verdict import draw_verdict, told_afterwards
+from app.panels.welcome import draw_welcome
 from app.state.images import Picture
 from app.state.jobs import Job, Request, submit, worker
 from app.state.shelf import catalogue
@@ -41,6 +43,7 @@ def main() -> None:
         for problem in problems.values():
             st.warning(sentence(problem))
         st.stop()
+    draw_welcome()
     open_link(cards)
     said: list[str] = st.session_state.get("link-problems", [])
     for problem in said:
@@ -75,8 +78,8 @@ def forget_problems() -> None:
 
 def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, bool, Any]:
     """Draw the controls; return what is to be attacked, whether the button was pressed, and a place for marks."""
-    gallery = st.container()
-    with gallery:
+    st.html(render("controls"))
+    with st.container():
         pair, picture = choose_subject(cards, names)
         marks = st.empty()
         picture = uploaded_picture(pair[0].card) or picture

@@ -37,7 +37,7 @@ def choose_picture(pair: Pair, attack: Attack) -> Picture:
         st.session_state["gallery"], st.session_state["gallery-of"] = opening(pair, rows), card.dataset
         st.session_state.pop("gallery-page", None)
     head, button = st.columns([2, 1], vertical_alignment="center")
-    head.markdown("**Test image**" if data.rows is None else f"**Test image** of a sample of {len(data)}")
+    head.markdown("Test image" if data.rows is None else f"Test image of a sample of {len(data)}")
     with button.popover("Find", icon=":material/search:", width="stretch"):
         found = sifted(data, rows, outcomes_of(pair, attack))
         if data.rows is not None:

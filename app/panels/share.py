@@ -32,7 +32,7 @@ def draw_share(job: Job) -> None:
     with st.popover("Take away", icon=":material/ios_share:", width="stretch", key="take-away"):
         view = view_of(job.request)
         link = address(view)
-        st.markdown("**A link** to this view")
+        st.markdown("A link to this view")
         with st.container(key="share-link"):
             st.code(link, language=None, wrap_lines=True)
         if job.request.row is None:

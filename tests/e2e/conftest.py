@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from app.panels.welcome import COOKIE
 from lsp_core import Card, save_checkpoint
 from lsp_core.audit import Audited, Check, Report
 from lsp_core.models import build_model
@@ -148,9 +149,11 @@ def visitor(browser, server):
     """Make visits, each in a browser profile of its own; at the end none may have met a traceback."""
     visits, contexts = [], []
 
-    def arrive(**options) -> Visit:
+    def arrive(*, first=False, **options) -> Visit:
         context = browser.new_context(**{"viewport": {"width": 1320, "height": 900}, **options})
         contexts.append(context)
+        if not first:  # who has been here before is not welcomed again
+            context.add_cookies([{"name": COOKIE, "value": "1", "url": server}])
         visits.append(Visit(context.new_page(), server))
         return visits[-1]
 

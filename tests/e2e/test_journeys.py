@@ -40,7 +40,7 @@ def test_the_first_look_shows_an_attack_and_its_outcome(visitor):
             assert pixels(picture).shape == (8, 8)
     expect(visit.key("step")).to_contain_text(re.compile(r"noise × \d+"))
     expect(visit.key("neighbors")).to_contain_text("neighbours")
-    expect(visit.key("saliency").locator("img")).to_have_count(4)
+    expect(visit.key("saliency").locator("img")).to_have_count(6)  # clean, attacked, and what changed
 
 
 def test_the_pictures_are_what_was_attacked(visit):
@@ -147,6 +147,7 @@ def test_a_long_attack_is_watched_stopped_and_blocks_nobody(visit, visitor):
     visit.slider("steps").focus()
     visit.page.keyboard.press("End")
     expect(visit.alerts.filter(has_text="The settings have changed")).to_be_visible(timeout=PATIENCE)
+    visit.idle()
     visit.choose_model("model-a", "slow-preactresnet18-standard")
     expect(visit.stop_button).to_be_visible(timeout=PATIENCE)
     # Another visitor's page answers meanwhile, and says with a sentence that he waits for his turn.

@@ -108,7 +108,10 @@ class Visit:
         return survey
 
     def choose_model(self, key: str, name: str):
-        self.key(key).get_by_role("combobox").click()
+        box = self.key(key).get_by_role("combobox")
+        box.scroll_into_view_if_needed()  # a list that has opened closes when the page is scrolled
+        self.page.wait_for_timeout(200)
+        box.click()
         self.page.get_by_role("option", name=name, exact=True).click()
 
     def upload(self, name: str, content: bytes):
@@ -130,7 +133,7 @@ class Visit:
     def markup(self) -> list[str]:
         """What is on the page of the markup that only a name from a file could have brought there."""
         return self.page.get_by_test_id("stMain").evaluate(
-            """main => [...main.querySelectorAll('a, em, strong, script, .katex, img:not([src^="data:"])')]
+            """main => [...main.querySelectorAll('a:not(.jump), em, strong, script, .katex, img:not([src^="data:"])')]
             .map(node => node.outerHTML)"""
         )
 

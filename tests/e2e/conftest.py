@@ -25,6 +25,7 @@ from .visit import Visit
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # a test picture, and leave at once
 START = 120.0  # seconds
 SLOW = 64  # pixels of a side, the most that are kept: an attack on these takes a while
 HOSTILE = ("<img src=x onerror=alert(1)> |*b*", "x _i_ & $y$ \"' www.evil.example ->")
@@ -36,7 +37,7 @@ def browser():
         pytest.skip("Chromium is not installed, so nothing can be tried in a real browser.")
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])
         yield browser
         browser.close()
 

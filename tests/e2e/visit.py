@@ -108,11 +108,39 @@ class Visit:
         return survey
 
     def choose_model(self, key: str, name: str):
+        self.pick(key, re.compile(f"^{re.escape(name)}$"))
+
+    def choose(self, key: str, option: str):
+        """Choose from a list, and wait until that is drawn."""
+        self.pick(key, option)
+        self.idle()
+
+    def pick(self, key: str, option: str | re.Pattern):
         box = self.key(key).get_by_role("combobox")
         box.scroll_into_view_if_needed()  # a list that has opened closes when the page is scrolled
         self.page.wait_for_timeout(200)
         box.click()
-        self.page.get_by_role("option", name=name, exact=True).click()
+        self.page.get_by_role("option").filter(has_text=option).first.click()
+        self.page.wait_for_timeout(200)
+
+    def unfold(self, name: str):
+        """Open a popover by what stands on its button."""
+        self.page.get_by_role("button", name=name).first.click()
+        self.page.wait_for_timeout(300)
+
+    def preset(self, name: str):
+        self.key("preset").get_by_role("radio", name=name).click()
+        self.idle()
+
+    def attack(self):
+        """Press the button and wait for the outcome."""
+        self.run_button.click()
+        self.idle()
+        self.settled()
+
+    def marks(self) -> list[str]:
+        """The signs under the gallery's images."""
+        return self.gallery.evaluate_all("all => all.map(one => getComputedStyle(one, '::after').content)")
 
     def upload(self, name: str, content: bytes):
         chooser = self.page.get_by_test_id("stFileUploaderDropzoneInput")

@@ -102,9 +102,7 @@ class Relaxation:
         high = self._followed(number, found.high, dead, -1.0)
         low = self._followed(number, found.low, open_ & ~dead, 1.0)
         open_ = (low < 0) & (high > 0)
-        return Range(
-            self._followed(number, low, open_ & dead, 1.0), self._followed(number, high, open_ & ~dead, -1.0)
-        )
+        return Range(self._followed(number, low, open_ & dead, 1.0), self._followed(number, high, open_ & ~dead, -1.0))
 
     def _followed(self, number: int, bounds: Tensor, which: Tensor, sign: float) -> Tensor:
         """Return bounds of a layer's values, lower (``sign`` 1) or upper (-1), improved for some of the neurons."""

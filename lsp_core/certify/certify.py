@@ -69,7 +69,9 @@ def certify(
     return found
 
 
-def margins(model: nn.Module, images: Tensor, labels: Tensor, eps: Tensor, norm: Norm = "Linf", *, linear: bool = True) -> Tensor:
+def margins(
+    model: nn.Module, images: Tensor, labels: Tensor, eps: Tensor, norm: Norm = "Linf", *, linear: bool = True
+) -> Tensor:
     """Return a lower bound (N,) of each image's least lead of its label, over its ball of radius ``eps`` (N,).
 
     Args:
@@ -100,7 +102,10 @@ class _Search:
 
     def run(self, tick: Callable[[], None]) -> Tensor:
         """Return the largest radius (n,) that is proved."""
-        eps, rows = torch.full_like(self.slack, START[self.norm]), torch.arange(len(self.slack), device=self.slack.device)
+        eps, rows = (
+            torch.full_like(self.slack, START[self.norm]),
+            torch.arange(len(self.slack), device=self.slack.device),
+        )
         while len(rows):
             balls = Balls(self.images[rows], eps[rows], self.norm)
             known = {number: wide.at(rows) for number, wide in self.known.items()}
@@ -119,7 +124,9 @@ class _Search:
 
     def _learn(self, rows: Tensor, eps: Tensor, lead: Tensor, safe: bool) -> None:
         """Take in what a check found; the lead of the other side counts half, so that both sides close in."""
-        (side, value), other = ((self.proved, self.above), self.below) if safe else ((self.failed, self.below), self.above)
+        (side, value), other = (
+            ((self.proved, self.above), self.below) if safe else ((self.failed, self.below), self.above)
+        )
         side[rows], value[rows] = eps, lead
         other[rows] /= 2
 

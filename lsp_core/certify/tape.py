@@ -62,7 +62,9 @@ def record(model: nn.Module, images: Tensor) -> Tape:
         pair.tape, pair.number = tape, -1
         logits = double(pair)
     if not isinstance(logits, _Noted) or tuple(logits.shape[:-1]) != (2,):
-        raise ValueError("model does not return logits (N,K) for images (N,C,H,W), so that there is nothing to certify.")
+        raise ValueError(
+            "model does not return logits (N,K) for images (N,C,H,W), so that there is nothing to certify."
+        )
     return tape
 
 
@@ -117,7 +119,9 @@ def _conv(
 
 def _linear(tape: Tape, shape: Shape, given: Numbered, weight: Tensor, bias: Tensor | None = None) -> int:
     if given.dim() != 2:
-        raise ValueError(f"model gives a linear layer {given.dim()} dimensions, but certify knows it only behind flatten.")
+        raise ValueError(
+            f"model gives a linear layer {given.dim()} dimensions, but certify knows it only behind flatten."
+        )
     return _biased(tape, tape.add(Linear(weight.as_subclass(Tensor)), given.number, shape=shape), bias, shape)
 
 
@@ -144,7 +148,9 @@ def _batch_norm(
         raise ValueError("model has a batch norm that depends on the batch, and so does what could be proved of it.")
     factor = (variance + eps).rsqrt() * (1.0 if weight is None else weight)
     summand = (0.0 if bias is None else bias) - mean * factor
-    layer = Scale(factor.as_subclass(Tensor).view(-1, 1, 1), torch.as_tensor(summand).as_subclass(Tensor).view(-1, 1, 1))
+    layer = Scale(
+        factor.as_subclass(Tensor).view(-1, 1, 1), torch.as_tensor(summand).as_subclass(Tensor).view(-1, 1, 1)
+    )
     return tape.add(layer, given.number, shape=shape)
 
 
@@ -156,7 +162,9 @@ def _reshape(tape: Tape, shape: Shape, given: Numbered, *_: Any, **__: Any) -> i
     return tape.add(Reshape(tape.shape(given.number), shape), given.number, shape=shape)
 
 
-def _dropout(tape: Tape, shape: Shape, given: Numbered, p: float = 0.5, training: bool = True, inplace: bool = False) -> int:
+def _dropout(
+    tape: Tape, shape: Shape, given: Numbered, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> int:
     if training:
         raise ValueError("model has a dropout that is at work: certify needs it in evaluation mode.")
     return int(given.number)
@@ -228,7 +236,9 @@ def _map(value: Any) -> Tensor:
     while constant.dim() > 3 and len(constant) == 1:
         constant = constant[0]
     if constant.dim() > 3:
-        raise ValueError("model adds or multiplies a constant of another shape than an image, which certify does not know.")
+        raise ValueError(
+            "model adds or multiplies a constant of another shape than an image, which certify does not know."
+        )
     return constant
 
 

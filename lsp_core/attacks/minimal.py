@@ -158,7 +158,10 @@ class _Search:
         ball, clean = NORMS[self.attack.norm], self.images[every]
         start = self.closest.at(every, wide)
         if random:
-            draws = [ball.random(clean[: len(rows)], 1.0, self.draws.at(rows), turn * TARGETS + one) for one in range(len(goals))]
+            draws = [
+                ball.random(clean[: len(rows)], 1.0, self.draws.at(rows), turn * TARGETS + one)
+                for one in range(len(goals))
+            ]
             delta = torch.cat(draws)
             start = (clean + delta * per_image(wide, delta)).clamp(0, 1)
         pursuit = Pursuit(self.model, clean, Goal.joined(goals))

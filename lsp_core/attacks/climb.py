@@ -60,6 +60,7 @@ class Walk:
 
     @classmethod
     def begin(cls, centre: Tensor, start: Tensor, seen: View, step: Radius) -> Walk:
+        """Begin at an image, with steps of a first length."""
         gradient = torch.zeros_like(start) if seen.gradient is None else seen.gradient
         none = torch.zeros_like(seen.value)
         steps = none + step

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from lsp_core.attacks.apgd import rivals
 from lsp_core.attacks.climb import climb
 from lsp_core.attacks.contract import check_batch, check_settings, check_steps
+from lsp_core.attacks.ddn import ddn
 from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.goal import Goal
 from lsp_core.attacks.norms import NORMS, per_image
@@ -25,7 +25,6 @@ FIRST = 1 / 32  # the radius that is tried first, and doubled until something fo
 DOUBLINGS, BISECTIONS, REFINEMENTS = 6, 6, 10
 TARGETS = 3
 STRIDE, FINEST = 0.1, 0.003  # how far below the best radius a refinement looks, at first and at last, as a share of it
-GAMMA, DDN_START = 0.05, 1.0  # Rony et al. 2019, section 4: how fast the radius changes, and where it begins
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Minimal:
     """Look for the closest image that a model gets wrong.
 
     Linf: climb the margin in a small ball and double it until something fools, then halve the interval. L2: DDN (Rony
-    et al. 2019), without its rounding to 256 levels. Either is then refined: a little below the best radius, towards the
-    three classes that a linear model would bring nearest, now from where the best image lies and now from a random
+    et al. 2019), without its rounding to 256 levels. Either is then refined: a little below the best radius, towards
+    the three classes that a linear model would bring nearest, now from where the best image lies and now from a random
     start; where that fools, the next try looks further below, else closer. The climb is that of Auto-PGD. The closest
     of all that fooled on the way is kept, for success need not be monotone in the radius. The mix is our own.
 
@@ -105,23 +104,11 @@ class _Search:
             low[found] = torch.where(fooled, low[found], radii)
 
     def begin_l2(self) -> None:
-        """Walk along the gradient on a sphere that shrinks where the model is fooled and grows where it is not."""
-        rows, steps = self.rows, 5 * self.attack.steps
-        pursuit = Pursuit(self.model, self.images[rows], Goal("ce", self.labels[rows]))
-        delta, eps = torch.zeros_like(pursuit.images), torch.full_like(self.closest.eps[rows], DDN_START)
-        ball = NORMS["L2"]
-        for step in range(steps):
+        """Walk to the border between the classes, and along it."""
+        rows = self.rows
+        for images in ddn(self.model, self.images[rows], self.labels[rows], 5 * self.attack.steps):
             self._tick()
-            if len(rows) == 0:
-                continue
-            seen = pursuit.view((pursuit.images + delta).clamp(0, 1))
-            if seen.gradient is None:  # never: it was asked for
-                raise AssertionError
-            length = 0.01 + 0.99 * (1 + math.cos(math.pi * step / steps)) / 2
-            delta = delta + length * ball.direction(seen.gradient)
-            eps = eps * torch.where(seen.fooled, 1 - GAMMA, 1 + GAMMA)
-            delta = (pursuit.images + ball.direction(delta) * per_image(eps, delta)).clamp(0, 1) - pursuit.images
-            self.closest.offer(rows, (pursuit.images + delta).clamp(0, 1))
+            self.closest.offer(rows, images)
         self.closest.draw_near(rows[self.closest.eps[rows].isfinite()])
 
     def refine(self) -> None:
@@ -146,7 +133,7 @@ class _Search:
     def _climb(
         self, rows: Tensor, radii: Tensor, *, random: bool, turn: int = 0, towards: list[Tensor] | None = None
     ) -> Tensor:
-        """Try to fool some ``rows`` (n,) within ``radii`` (n,), towards classes (n,) side by side or away from the label.
+        """Try to fool some ``rows`` (n,) within ``radii`` (n,), ``towards`` classes (n,) side by side or any other.
 
         Returns which (n,) were fooled.
         """

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lsp_core.attacks.draws import Draws
 
-
 Radius = float | Tensor  # of all images, or (N,) one each
 
 

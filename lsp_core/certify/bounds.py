@@ -1,7 +1,7 @@
 """Lower bounds of a network's margins over boxes, by linear relaxation (CROWN, Zhang et al. 2018, theorem 3.2).
 
 Layer by layer, intervals first; a neuron whose sign they leave open is followed back to the image as a linear form,
-which each ReLU on the way bounds by a straight line. What the two find is met, so that no bound is below the intervals'.
+which each ReLU on the way bounds by a straight line. What the two find is met: no bound is below the intervals'.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from lsp_core.certify.layers import Lines, Range, Relu
+from lsp_core.certify.layers import Relu
+from lsp_core.certify.lines import Lines
+from lsp_core.certify.ranges import Range
 from lsp_core.certify.rows import Rows, dotted
 from lsp_core.certify.tape import Tape
 from lsp_core.types import Norm

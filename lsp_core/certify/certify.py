@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from lsp_core.attacks.contract import check_batch, check_logits
 from lsp_core.attacks.norms import NORMS
 from lsp_core.certify.bounds import Balls, Relaxation
-from lsp_core.certify.layers import Range
-from lsp_core.certify.tape import Tape, record
+from lsp_core.certify.ranges import Range
+from lsp_core.certify.record import record
+from lsp_core.certify.tape import Tape
 from lsp_core.types import Norm, pick
 
 OnProgress = Callable[[int, int], None]
@@ -52,20 +53,21 @@ def certify(
     with torch.no_grad():
         logits = model(images)
     check_logits(logits, labels)
-    tape, found = record(model, images), torch.zeros(len(images), dtype=torch.float64, device=images.device)
-    slack = ROUNDING * logits.abs().amax(1).double()
-    right, done = (logits.argmax(1) == labels).nonzero().squeeze(1), 0
+    found = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    tape, slack = record(model, images), ROUNDING * logits.abs().amax(1).double()
+    right = (logits.argmax(1) == labels).nonzero().squeeze(1)
+    done, total = 0, CHECKS * len(right)
+
+    def tick(checks: int, count: int) -> None:
+        if on_progress is not None:
+            on_progress(done + min(checks, CHECKS - 1) * count, total)
+
     for some in right.split(GROUP):
         search = _Search(tape, images[some].double(), labels[some], norm, slack[some])
-
-        def tick() -> None:
-            if on_progress is not None:
-                on_progress(CHECKS * done + min(search.checks, CHECKS - 1) * len(some), CHECKS * len(right))
-
         found[some] = search.run(tick)
-        done += len(some)
+        done += CHECKS * len(some)
     if on_progress is not None:
-        on_progress(CHECKS * len(right), CHECKS * len(right))
+        on_progress(total, total)
     return found
 
 
@@ -100,12 +102,16 @@ class _Search:
         self.known = {number: Range.unknown((len(images), *tape.shape(number)), images) for number in tape.rectified}
         self.checks = 0
 
-    def run(self, tick: Callable[[], None]) -> Tensor:
+    def run(self, on_check: Callable[[int, int], None]) -> Tensor:
         """Return the largest radius (n,) that is proved."""
         eps, rows = (
             torch.full_like(self.slack, START[self.norm]),
             torch.arange(len(self.slack), device=self.slack.device),
         )
+
+        def tick() -> None:
+            on_check(self.checks, len(self.slack))
+
         while len(rows):
             balls = Balls(self.images[rows], eps[rows], self.norm)
             known = {number: wide.at(rows) for number, wide in self.known.items()}

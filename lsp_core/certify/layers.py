@@ -14,45 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lsp_core.certify.ranges import OUTWARD, Range
 from lsp_core.certify.rows import Rows, Shape, dotted
-
-OUTWARD = 1e-12  # of what is summed up, far above what float64 can lose there
-
-
-@dataclass(frozen=True)
-class Range:
-    """Between which bounds each value of a map (N,C,H,W) lies."""
-
-    low: Tensor
-    high: Tensor
-
-    @property
-    def middle(self) -> Tensor:
-        """Halfway between the bounds."""
-        return (self.low + self.high) / 2
-
-    @property
-    def reach(self) -> Tensor:
-        """How far the values can be from the middle, a trifle outwards, so that rounding moves no bound inwards."""
-        half = (self.high - self.low) / 2
-        return half + OUTWARD * (self.middle.abs() + half)
-
-    @classmethod
-    def unknown(cls, shape: Sequence[int], like: Tensor) -> Range:
-        """Return the range of values that may be anything."""
-        return cls(like.new_full(shape, -torch.inf), like.new_full(shape, torch.inf))
-
-    def at(self, rows: Tensor) -> Range:
-        """Return the ranges of some of the images."""
-        return Range(self.low[rows], self.high[rows])
-
-    def put(self, rows: Tensor, other: Range) -> None:
-        """Take over the ranges of some of the images."""
-        self.low[rows], self.high[rows] = other.low, other.high
-
-    def meet(self, other: Range) -> Range:
-        """Return what two ranges of the same values say together."""
-        return Range(torch.maximum(self.low, other.low), torch.minimum(self.high, other.high))
 
 
 class Layer(Protocol):
@@ -201,38 +164,6 @@ class Relu:
     def back(self, rows: Rows, shape: Shape) -> Rows:
         """Refuse: ``Lines.back`` does this."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Two straight lines that hold each ReLU of maps (N,C,H,W) between them, over the range of what it is given.
-
-    Zhang et al. 2018 (CROWN, section 3.2): above, the chord from its value at one end to that at the other; below,
-    a line through zero of slope 0 or 1, whichever leaves the smaller triangle.
-
-    Attributes:
-        above: slope of the upper line, and ``lift`` its value at zero.
-        below: slope of the lower line.
-    """
-
-    above: Tensor
-    lift: Tensor
-    below: Tensor
-
-    @classmethod
-    def over(cls, given: Range) -> Lines:
-        """Return the lines over a range."""
-        low, high = (bound.contiguous(memory_format=torch.channels_last) for bound in (given.low, given.high))
-        loose, active = (low < 0) & (high > 0), (low >= 0).double()
-        chord = high / torch.where(loose, high - low, 1.0)
-        above = torch.where(loose, chord, active)
-        return cls(above, torch.where(loose, -low * chord, 0.0), torch.where(loose, (high > -low).double(), active))
-
-    def back(self, rows: Rows, shape: Shape) -> Rows:
-        """Return lower bounds of forms: what is counted positively from below, what negatively from above."""
-        down, lift = rows.values.clamp_max(0), rows.under(self.lift)
-        slopes = torch.where(rows.values < 0, rows.under(self.above), rows.under(self.below))
-        return rows.moved(slopes.mul_(rows.values), rows.corner, shape).plus(dotted(down, lift))
 
 
 def _meeting(count: int, size: int, step: int, shift: int) -> tuple[slice, slice]:

@@ -16,7 +16,6 @@ from lsp_core.attacks import Minimal
 from lsp_core.attacks.describe import label
 from lsp_core.attacks.norms import NORMS
 from lsp_core.certify import certify as prove
-from lsp_core.certify.page import page_of
 from lsp_core.certify.radii import RADII, Radii, median
 from lsp_core.cli.console import console
 from lsp_core.cli.options import (
@@ -34,6 +33,7 @@ from lsp_core.cli.options import (
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.store.files import replacing
 from lsp_core.store.provenance import today, versions
+from lsp_core.study.page.radii import radii_page
 from lsp_core.types import Norm, pick
 
 
@@ -74,7 +74,7 @@ def certify(
         found.write(json_path)
     if json_path and page:
         with replacing(page) as begun:
-            begun.write_text(page_of(json_path.parent), encoding="utf-8")
+            begun.write_text(radii_page(json_path.parent), encoding="utf-8")
 
 
 def measured(subject: ModelOnImages, norm: Norm, seed: int, smallest: bool, batch_size: int) -> Radii:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.panels.neighbors import draw_neighbors
+from app.panels.radii import draw_radii
 from app.panels.saliency import draw_saliency
 from app.panels.survey import draw_survey
 from app.state.jobs import Job
 
 # By the key of its container on the page. It draws its own heading; at least one lane of the job has a trace.
 PANELS: dict[str, Callable[[Job], None]] = {
+    "radii": draw_radii,
     "neighbors": draw_neighbors,
     "survey": draw_survey,
     "saliency": draw_saliency,

@@ -277,5 +277,7 @@ def test_leaves_the_model_as_it_was_and_can_be_cancelled():
     with pytest.raises(KeyboardInterrupt):
         certify(model, images, labels, on_progress=stop)
     assert all(0 <= done <= total for done, total in seen)
-    assert all(value.dtype == before[name].dtype and value.equal(before[name]) for name, value in model.state_dict().items())
+    assert all(
+        value.dtype == before[name].dtype and value.equal(before[name]) for name, value in model.state_dict().items()
+    )
     assert all(weight.requires_grad for weight in model.parameters())

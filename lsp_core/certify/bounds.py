@@ -78,7 +78,7 @@ class Relaxation:
             linear: follow neurons back; without, intervals are all there is.
             within: what is known of some layers, by number, from larger balls around the same images.
         """
-        self.tape, self.balls, self.tick = tape, balls, tick
+        self.tape, self.balls, self.tick, self.linear = tape, balls, tick, linear
         self.ranges: dict[int, Range] = {-1: balls.box}
         self.lines: dict[int, Lines] = {}
         for number, entry in enumerate(tape.entries):
@@ -132,6 +132,8 @@ class Relaxation:
             rows, entry = waiting.pop(at), self.tape.entries[at]
             if isinstance(entry.layer, Relu) and floor and not waiting:
                 least, floor = lowest_within(rows, self.ranges[at]), False
+                if not self.linear:
+                    return least, largest
             back = self.lines.get(at, entry.layer).back(rows, self.tape.shape(entry.inputs[0]))
             largest = max(largest, back.size)
             for source in entry.inputs:

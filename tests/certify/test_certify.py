@@ -57,10 +57,11 @@ def test_is_exact_on_a_linear_model(norm, order):
     leads = logits.gather(1, labels[:, None]) - logits
     lengths = (weight[labels][:, None] - weight).norm(order, dim=2)
     exact = (leads / lengths).nan_to_num(torch.inf).amin(1)
-    assert exact.amax() < 0.4  # the box does not bind
-    found = certify(model, images, labels, norm)
-    assert (found <= exact).all()
-    assert (found >= exact / 1.021).all()  # as near as the search goes
+    free = exact < 0.4  # there the box does not bind
+    assert free.sum() >= 4
+    found = certify(model, images[free], labels[free], norm)
+    assert (found <= exact[free]).all()
+    assert (found >= exact[free] / 1.021).all()  # as near as the search goes
 
 
 def two_neurons():
@@ -240,9 +241,19 @@ class Doubled(nn.Module):
         return torch.cat([scores, 2 * scores], 1)
 
 
+class Aliased(nn.Module):
+    """Changes what it took a view of, which no list of functions shows."""
+
+    def forward(self, images):
+        scores = (images - 0.5).flatten(1)
+        scores.view(-1, 16).relu_()
+        return scores
+
+
 @pytest.mark.parametrize(
     ("model", "match"),
     [
+        (Aliased(), "in place"),
         (nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 2)), "max_pool2d"),
         (nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Sigmoid(), nn.Linear(8, 2)), "sigmoid"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9, 2)), r"pools \(4, 4\) to \(3, 3\)"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.panels.map import draw_map
 from app.panels.neighbors import draw_neighbors
+from app.panels.radii import draw_radii
 from app.panels.saliency import draw_saliency
 from app.panels.survey import draw_survey
 from app.state.jobs import Job
@@ -15,6 +16,7 @@ from app.state.jobs import Job
 PANELS: dict[str, Callable[[Job], Any]] = {
     "neighbors": draw_neighbors,
     "survey": draw_survey,
+    "radii": draw_radii,
     "embeddings": draw_map,
     "saliency": draw_saliency,
 }

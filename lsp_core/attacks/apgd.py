@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lsp_core.attacks.climb import climb
 from lsp_core.attacks.contract import check_batch, check_settings, check_steps
 from lsp_core.attacks.draws import Draws
 from lsp_core.attacks.goal import Goal
-from lsp_core.attacks.norms import NORMS, Ball, per_image
-from lsp_core.attacks.pursuit import Pursuit, View
+from lsp_core.attacks.norms import NORMS, Radius, per_image
+from lsp_core.attacks.pursuit import Pursuit
 from lsp_core.types import Norm, OnStep, Precision
 
-INERTIA, ENOUGH_RISES = 0.75, 0.75  # the paper's alpha and rho
 ABREAST = 64  # images at once that a pass is well filled with
 
 
@@ -67,12 +67,12 @@ class APGD:
         pursuit = Pursuit(
             model, images, Goal.of(self.loss, model, images.detach(), labels, self.targeted), on_step, self.precision
         )
-        rivals = (self._rivals(pursuit) if self.targets and len(images) else [None]) * self.restarts
+        towards = self._towards(pursuit) * self.restarts
         run = 0
-        while run < len(rivals) and len(pursuit.rows):
+        while run < len(towards) and len(pursuit.rows):
             # Who watches sees one run after the other; else few images make several at once, which fools the same.
             some = (
-                rivals[run : run + max(1, ABREAST // len(pursuit.rows))] if on_step is None else rivals[run : run + 1]
+                towards[run : run + max(1, ABREAST // len(pursuit.rows))] if on_step is None else towards[run : run + 1]
             )
             streams, here = draws.at(pursuit.rows), pursuit.images[pursuit.rows]
             start = torch.cat([here + self._start(here, streams, run + copy) for copy in range(len(some))]).clamp(0, 1)
@@ -87,121 +87,33 @@ class APGD:
         delta = ball.random(images, 1.0, draws, run)
         return delta * per_image(self.eps / ball.size(delta).clamp_min(1e-12), delta) if len(delta) else delta
 
-    def _rivals(self, pursuit: Pursuit) -> list[Tensor | None]:
-        """Return the wrong classes (N,), first the one that a linear model would bring nearest at eps.
-
-        The distance to a class decides, not its logit: of the runs by logit three found what one or two find so.
-        Source: Moosavi-Dezfooli et al. 2016 (DeepFool, equation 8) for the distance; the order is our own use of it.
-        """
-        labels, ball = pursuit.goal.labels, NORMS[self.norm]
-        logits = pursuit.view(pursuit.images, gradient=False).logits
-        others = logits.scatter(1, labels[:, None], -torch.inf)
-        nearby = others.topk(min(_considered(self.targets), logits.shape[1] - 1), dim=1).indices
-        own, *slopes = pursuit.slopes([labels, *nearby.unbind(1)])
-        ahead = logits.gather(1, nearby) - logits.gather(1, labels[:, None])
-        gains = torch.stack([(ball.direction(slope - own) * (slope - own)).flatten(1).sum(1) for slope in slopes], 1)
-        order = (ahead + self.eps * gains).topk(min(self.targets, nearby.shape[1]), dim=1).indices
-        return list(nearby.gather(1, order).unbind(1))
+    def _towards(self, pursuit: Pursuit) -> list[Tensor | None]:
+        """Return the classes (N,) that the runs go for, one after the other; None is any but the label."""
+        return [*rivals(pursuit, self.eps, self.targets, self.norm)] if self.targets and len(pursuit.rows) else [None]
 
     def _climb(self, pursuit: Pursuit, start: Tensor, run: int) -> None:
         """Run all steps from ``start``, the open examples' images."""
-        ball, looks = NORMS[self.norm], _looks(self.steps)
-        seen = pursuit.view(start)
-        walk = _Walk.begin(pursuit.images[pursuit.rows], start, seen, 2 * self.eps)
-        since = 0
-        for index in range(self.steps + 1):
-            if index:
-                walk.move(ball, self.eps, first=index == 1)
-                seen = pursuit.view(walk.image, gradient=index < self.steps)
-                walk.learn(seen)
-            last = index == self.steps
-            if pursuit.on_step is not None or last:
-                pursuit.put(walk.best, walk.best_logits)
-            stay = pursuit.take(walk.image, seen, last)
-            pursuit.report(run, index)
-            if len(pursuit.rows) == 0:
-                return
-            if stay is not None:
-                walk.keep(stay)
-            if index in looks:
-                walk.review(index - since)
-                since = index
+        climb(pursuit, start, start.new_full((len(start),), self.eps), self.steps, self.norm, run)
 
 
-@dataclass
-class _Walk:
-    """Where every open example (n) is, has been, and did best."""
+def rivals(pursuit: Pursuit, eps: Radius, targets: int, norm: Norm) -> list[Tensor]:
+    """Return the wrong classes (n,) of the open examples, first the one that a linear model would bring nearest at eps.
 
-    centre: Tensor
-    image: Tensor
-    before: Tensor
-    gradient: Tensor
-    value: Tensor
-    step: Tensor
-    best: Tensor
-    best_gradient: Tensor
-    best_value: Tensor
-    best_logits: Tensor
-    rises: Tensor
-    mark: Tensor
-    halved: Tensor
-
-    @classmethod
-    def begin(cls, centre: Tensor, start: Tensor, seen: View, step: float) -> _Walk:
-        gradient = torch.zeros_like(start) if seen.gradient is None else seen.gradient
-        none, steps = torch.zeros_like(seen.value), torch.full_like(seen.value, step)
-        best = (start, gradient, seen.value, seen.logits)
-        return cls(centre, start, start, gradient, seen.value, steps, *best, none, seen.value, halved=none == 0)
-
-    def keep(self, stay: Tensor) -> None:
-        """Drop the examples that left."""
-        for name, value in vars(self).items():
-            setattr(self, name, value[stay])
-
-    def move(self, ball: Ball, eps: float, first: bool) -> None:
-        """Step along the gradient, then mix in the step before (equation 2 of the paper)."""
-
-        def into_ball(images: Tensor) -> Tensor:
-            return (self.centre + ball.project(images - self.centre, eps)).clamp(0, 1)
-
-        aim = into_ball(self.image + per_image(self.step, self.image) * ball.direction(self.gradient))
-        inertia = 1.0 if first else INERTIA
-        mixed = into_ball(self.image + inertia * (aim - self.image) + (1 - inertia) * (self.image - self.before))
-        self.before, self.image = self.image, mixed
-
-    def learn(self, seen: View) -> None:
-        """Take in what the model shows at the new image."""
-        self.rises += seen.value > self.value
-        self.value = seen.value
-        if seen.gradient is not None:
-            self.gradient = seen.gradient
-        better = seen.value > self.best_value
-        wide = per_image(better, self.image)
-        self.best = torch.where(wide, self.image, self.best)
-        self.best_gradient = torch.where(wide, self.gradient, self.best_gradient)
-        self.best_value = torch.where(better, seen.value, self.best_value)
-        self.best_logits = torch.where(better[:, None], seen.logits, self.best_logits)
-
-    def review(self, steps: int) -> None:
-        """Halve the step and go back to the best image where the last ``steps`` gained too little."""
-        unsteady = self.rises <= ENOUGH_RISES * steps
-        stuck = ~self.halved & (self.best_value <= self.mark)
-        self.halved = unsteady | stuck
-        self.mark, self.rises = self.best_value, torch.zeros_like(self.rises)
-        wide = per_image(self.halved, self.image)
-        self.step = torch.where(self.halved, self.step / 2, self.step)
-        self.image = torch.where(wide, self.best, self.image)
-        self.gradient = torch.where(wide, self.best_gradient, self.gradient)
+    The distance to a class decides, not its logit: of the runs by logit three found what one or two find so.
+    Source: Moosavi-Dezfooli et al. 2016 (DeepFool, equation 8) for the distance; the order is our own use of it.
+    """
+    labels, ball = pursuit.open.labels, NORMS[norm]
+    logits = pursuit.view(pursuit.images[pursuit.rows], gradient=False).logits
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    nearby = others.topk(min(_considered(targets), logits.shape[1] - 1), dim=1).indices
+    own, *slopes = pursuit.slopes([labels, *nearby.unbind(1)])
+    ahead = logits.gather(1, nearby) - logits.gather(1, labels[:, None])
+    gains = torch.stack([(ball.direction(slope - own) * (slope - own)).flatten(1).sum(1) for slope in slopes], 1)
+    reach = eps[:, None] if isinstance(eps, Tensor) else eps
+    order = (ahead + reach * gains).topk(min(targets, nearby.shape[1]), dim=1).indices
+    return list(nearby.gather(1, order).unbind(1))
 
 
 def _considered(targets: int) -> int:
     """Return among how many of the likeliest wrong classes the nearest are sought."""
     return max(9, 2 * targets)
-
-
-def _looks(steps: int) -> set[int]:
-    """Return the steps after which progress is reviewed (section 3.2 of the paper): ever closer together."""
-    points = [0, 22]  # per cent: as fractions they would not add up, and some be rounded up to the next step
-    while points[-1] < 100:
-        points.append(points[-1] + max(points[-1] - points[-2] - 3, 6))
-    return {-(-point * steps // 100) for point in points[1:-1]}

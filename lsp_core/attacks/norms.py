@@ -9,6 +9,8 @@ from torch import Tensor
 
 from lsp_core.attacks.draws import Draws
 
+Radius = float | Tensor  # of all images, or (N,) one each
+
 
 class Ball(Protocol):
     """The ball of one norm. All tensors are (N,C,H,W) batches."""
@@ -22,7 +24,7 @@ class Ball(Protocol):
     def direction(self, gradient: Tensor) -> Tensor:
         """Return the unit step that gains most along ``gradient``."""
 
-    def project(self, delta: Tensor, eps: float) -> Tensor:
+    def project(self, delta: Tensor, eps: Radius) -> Tensor:
         """Bring perturbations back into the ball."""
 
 
@@ -46,9 +48,10 @@ class Linf:
         """Return the sign of the gradient."""
         return gradient.sign()
 
-    def project(self, delta: Tensor, eps: float) -> Tensor:
+    def project(self, delta: Tensor, eps: Radius) -> Tensor:
         """Clip every pixel."""
-        return delta.clamp(-eps, eps)
+        bound = per_image(eps, delta) if isinstance(eps, Tensor) else torch.as_tensor(eps, dtype=delta.dtype)
+        return delta.clamp(-bound, bound)
 
 
 class L2:
@@ -72,7 +75,7 @@ class L2:
         gradient = torch.ldexp(gradient, per_image(-exponent.clamp(-120, 120), gradient))
         return gradient * per_image(1 / self.size(gradient).clamp_min(1e-12), gradient)
 
-    def project(self, delta: Tensor, eps: float) -> Tensor:
+    def project(self, delta: Tensor, eps: Radius) -> Tensor:
         """Shorten what is longer than ``eps``."""
         return delta * per_image((eps / self.size(delta).clamp_min(1e-12)).clamp_max(1), delta)
 

@@ -14,7 +14,16 @@ from typer.core import TyperCommand, TyperGroup
 
 from lsp_core.cli.console import plain
 
-COMMANDS = ("train", "evaluate", "audit", "attack", "study", "bench", "info")  # each a file, and a function in it
+COMMANDS = (
+    "train",
+    "evaluate",
+    "audit",
+    "attack",
+    "certify",
+    "study",
+    "bench",
+    "info",
+)  # each a file, and a function in it
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 GOES_ON = {
     "train": " What was finished is kept: the same command goes on with --resume.",

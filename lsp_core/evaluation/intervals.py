@@ -139,6 +139,22 @@ def crossed_interval(differences: ArrayLike) -> tuple[float, float]:
     return max(crossed, mean_difference_interval(by_example.tolist()), key=lambda bounds: bounds[1] - bounds[0])
 
 
+def median_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the median: two of the values in order, whatever their distribution.
+
+    As many of n values are below the median as heads in n tosses of a coin (Thompson 1936). Fewer than six values have
+    no such interval: it is unbounded. Values may be infinite.
+
+    >>> median_interval(range(1, 11))
+    (2.0, 9.0)
+    """
+    ordered = sorted(float(value) for value in values)
+    n, below, outside = len(ordered), 0.0, 0
+    while outside < n and (below := below + math.comb(n, outside) / 2**n) <= 0.025:
+        outside += 1
+    return (ordered[outside - 1], ordered[n - outside]) if outside else (-math.inf, math.inf)
+
+
 def _correlation(both: int, first: int, second: int, neither: int) -> float:
     """Return phi of a 2 by 2 table; one that is positive with Newcombe's continuity correction of n / 2."""
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)

@@ -11,7 +11,7 @@ import torch
 from conftest import Counted, LinearPair, RowByRow, Scripted, TinyNet, alike, linear_case, random_batch
 
 from lsp_core.attacks import APGD
-from lsp_core.attacks.apgd import _looks, _Walk
+from lsp_core.attacks.climb import Walk, looks_after
 from lsp_core.attacks.norms import NORMS
 from lsp_core.evaluation import evaluate
 
@@ -25,13 +25,13 @@ def from_the_image(monkeypatch):
 @pytest.fixture
 def reviews(monkeypatch):
     """What every review leaves behind: the steps it looked at, the step sizes, who was halved, the images."""
-    seen, review = [], _Walk.review
+    seen, review = [], Walk.review
 
     def noted(walk, steps):
         review(walk, steps)
         seen.append((steps, walk.step.tolist(), walk.halved.tolist(), walk.image.clone()))
 
-    monkeypatch.setattr(_Walk, "review", noted)
+    monkeypatch.setattr(Walk, "review", noted)
     return seen
 
 
@@ -40,8 +40,8 @@ def reviews(monkeypatch):
 
 def test_review_points_by_hand():
     # p grows by 0.22, 0.19, 0.16, 0.13, 0.10, 0.07, then by no less than 0.06: 0.06, and 1.05 is past the end.
-    assert _looks(100) == {22, 41, 57, 70, 80, 87, 93, 99}
-    assert _looks(10) == {3, 5, 6, 7, 8, 9, 10}  # rounded up: 2.2, 4.1, 5.7, 7, 8, 8.7, 9.3, 9.9
+    assert looks_after(100) == {22, 41, 57, 70, 80, 87, 93, 99}
+    assert looks_after(10) == {3, 5, 6, 7, 8, 9, 10}  # rounded up: 2.2, 4.1, 5.7, 7, 8, 8.7, 9.3, 9.9
 
 
 def test_review_points_follow_the_formula_without_rounding_errors():
@@ -50,7 +50,7 @@ def test_review_points_follow_the_formula_without_rounding_errors():
         points = [Fraction(0), Fraction(22, 100)]
         while points[-1] < 1:
             points.append(points[-1] + max(points[-1] - points[-2] - Fraction(3, 100), Fraction(6, 100)))
-        assert _looks(steps) == {math.ceil(point * steps) for point in points[1:] if point < 1}
+        assert looks_after(steps) == {math.ceil(point * steps) for point in points[1:] if point < 1}
 
 
 def test_momentum_by_hand(from_the_image):
@@ -129,7 +129,7 @@ def test_starts_on_the_sphere_with_steps_twice_as_long(norm):
     start = steps[0].images - images
     torch.testing.assert_close(NORMS[norm].size(start), torch.full((50,), 0.1))
     assert len(start.flatten(1).unique(dim=0)) == 50
-    walk = _Walk.begin(images, images, model_view(images), 0.2)
+    walk = Walk.begin(images, images, model_view(images), 0.2)
     walk.move(NORMS[norm], 1.0, first=True)
     torch.testing.assert_close(NORMS[norm].size(walk.image - images), torch.full((50,), 0.2))
 

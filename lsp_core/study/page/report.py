@@ -46,7 +46,10 @@ def write_report(out: Path) -> Path | None:
         preset = parse_preset(path.parent.name, path.read_text(encoding="utf-8"))
         chapters.append(Chapter.of(preset, read_results(preset.runs(), path.parent), out))
     beside = {name: title for name, title in BESIDE.items() if (out / name).is_file()}
-    page, text = out / "README.md", _render({"chapters": chapters, "beside": beside, **_notation(chapters)})
+    page, text = (
+        out / "README.md",
+        render_page("page.md.jinja", {"chapters": chapters, "beside": beside, **_notation(chapters)}),
+    )
     before = set(PLOT.findall(page.read_text(encoding="utf-8", errors="replace"))) if page.is_file() else set()
     with replacing(page) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -57,14 +60,21 @@ def write_report(out: Path) -> Path | None:
     return page
 
 
-def _render(content: Record) -> str:
+def render_page(template: str, content: Record) -> str:
+    """Fill a template of Markdown; ``contents`` is a function there, of a text to the list of its headings.
+
+    Raises:
+        ValueError: if jinja2, which does it, is not there.
+    """
+    if find_spec("jinja2") is None:
+        raise ValueError("a page needs the library jinja2: pip install jinja2.")
     import jinja2
 
     loader = jinja2.FileSystemLoader(TEMPLATES)
     settings: Record = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
     pages = jinja2.Environment(loader=loader, autoescape=False, **settings)  # Markdown; ``cell`` escapes in tables
     pages.filters.update({"cell": cell, "line": line, "flow": _flow})
-    text = pages.get_template("page.md.jinja").render(content, contents=contents)
+    text = pages.get_template(template).render(content, contents=contents)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

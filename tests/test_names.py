@@ -22,7 +22,7 @@ def test_importing_the_core_does_not_import_torch():
 def test_every_public_name_is_there_in_every_way_of_asking():
     names = fresh("from lsp_core import *; print(*[name for name in dir() if name[0] != '_'])")
     assert names == sorted(lsp_core.__all__)
-    assert {"Card", "audit", "evaluate", "load_checkpoint", "load_dataset", "save_checkpoint"} <= set(names)
+    assert {"Card", "audit", "evaluate", "load_checkpoint", "load_dataset", "save_checkpoint", "wrap"} <= set(names)
     assert set(names) <= set(dir(lsp_core))
     asked = f"import lsp_core; print(*[name for name in {names} if getattr(lsp_core, name, None) is None])"
     assert fresh(asked) == []

@@ -51,7 +51,7 @@ class Wrapped(Classifier):
             ValueError: if the layer found is not what gives the logits.
         """
         if not self.embedding:
-            return self(images)
+            return self.forward(images)
         prepared = self.normalize(images)
         embedding: Tensor = without(self.module, self.embedding)(prepared).flatten(1)
         if not (self._proved or self.training):

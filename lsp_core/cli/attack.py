@@ -29,6 +29,7 @@ from lsp_core.cli.options import (
     Steps,
     Workers,
     check_folder,
+    check_gradient,
     check_json,
     names,
     open_model,
@@ -70,6 +71,7 @@ def attack(
     check_json(json_path, SCHEMA)
     check_folder("out", out or Path())
     subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
+    check_gradient(subject.card, [method.replace(" ", "")])
     other = (source.stem, open_other(source, subject, "source")) if source else None
     given: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
     chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)

@@ -23,7 +23,7 @@ class Bounded(TorchDispatchMode):
 
     def __init__(self, limit: int = LIMIT):
         super().__init__()
-        self.left = limit
+        self.limit = self.left = limit
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator, if its result fits.
@@ -35,7 +35,7 @@ class Bounded(TorchDispatchMode):
         if not any(result.alias_info for result in func._schema.returns):  # a view makes nothing
             self.left -= _size(func, args, kwargs)
         if self.left < 0:
-            raise OutsideError(f"one image makes it need more than {LIMIT / 2**30:.0f} GiB.")
+            raise OutsideError(f"it would need more than {self.limit / 2**20:,.0f} MiB of memory.")
         return func(*args, **kwargs)
 
 

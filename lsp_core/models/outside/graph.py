@@ -18,7 +18,7 @@ PLAIN = ("FLOAT", "INT", "STRING", "TENSOR", "FLOATS", "INTS", "STRINGS")  # kin
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph that was checked: one input, one output, standard operators in their order, values named v0, v1, …
+    """A graph that was checked: one input, one output, standard operators in order, values named v0, v1 and so on.
 
     Attributes:
         model: onnx.ModelProto.
@@ -56,7 +56,11 @@ def read_graph(content: bytes, companion: bytes | None = None) -> Graph:
         _check_order(model.graph)
     except OutsideError:
         raise
-    except (DecodeError, ValueError, TypeError) as error:  # texts that are none, constants of another kind than they say
+    except (
+        DecodeError,
+        ValueError,
+        TypeError,
+    ) as error:  # texts that are none, constants of another kind than they say
         raise OutsideError(DAMAGED) from error
     rename(model.graph)
     shield_weights(model.graph)
@@ -89,7 +93,9 @@ def _check_nodes(graph: Any) -> None:
             raise OutsideError(f"it has the operator {node.op_type!r:.40}, which is none of those that are read.")
         for part in node.attribute:
             if part.ref_attr_name or part.type not in [part.AttributeType.Value(kind) for kind in PLAIN]:
-                raise OutsideError(f"its operator {node.op_type} has the attribute {part.name!r:.40} of an unread kind.")
+                raise OutsideError(
+                    f"its operator {node.op_type} has the attribute {part.name!r:.40} of an unread kind."
+                )
         node.domain = ""
 
 

@@ -78,9 +78,10 @@ def convert(graph: bytes) -> nn.Module:
         OutsideError: if the graph is not what it must be, or one of its operators is not understood.
     """
     model = read_graph(graph).model
-    made: nn.Module = _attempt("converted", lambda: _converted(model))
-    del made.onnx_model.graph.initializer[:]  # type: ignore[union-attr]
-    return made.eval().requires_grad_(False)
+    made = _attempt("converted", lambda: _converted(model))
+    del made.onnx_model.graph.initializer[:]  # which are in its layers by now
+    converted: nn.Module = made.eval().requires_grad_(False)
+    return converted
 
 
 def linear_layer(linear: Linear) -> nn.Linear:
@@ -92,17 +93,17 @@ def linear_layer(linear: Linear) -> nn.Linear:
     return layer.requires_grad_(False)
 
 
-def _converted(model: Any) -> nn.Module:
+def _converted(model: Any) -> Any:
     try:
         from onnx2pytorch import ConvertModel
         from onnx2pytorch.constants import STANDARD_LAYERS
     except ImportError:
         raise OutsideError("ONNX needs a package that is not installed: pip install onnx2pytorch.") from None
     with torch.random.fork_rng(devices=[]):  # it draws weights before it has the right ones
-        made: nn.Module = ConvertModel(model)
+        made = ConvertModel(model)
     users: dict[str, bool] = {}  # of a buffer: whether all who read it have weights of their own
-    for node in made.onnx_model.graph.node:  # type: ignore[union-attr]
-        own = isinstance(getattr(made, made.mapping[node.output[0]]), STANDARD_LAYERS)  # type: ignore[index]
+    for node in made.onnx_model.graph.node:
+        own = isinstance(getattr(made, made.mapping[node.output[0]]), STANDARD_LAYERS)
         for name in node.input:
             users[name] = users.get(name, True) and own
     for name in (name for name, own in users.items() if own and hasattr(made, f"_initializer_{name}")):

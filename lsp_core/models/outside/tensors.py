@@ -46,16 +46,17 @@ def settle_tensors(tensors: Iterable[Any], companion: bytes | None) -> None:
 
 
 def _declared(tensor: Any) -> int:
-    kinds = {tensor.DataType.Value(name): name for name in FORMATS}
+    kinds: dict[int, str] = {tensor.DataType.Value(name): name for name in FORMATS}
     if tensor.data_type not in kinds:
         raise OutsideError(f"a tensor has numbers of kind {_kind(tensor)}, but only {', '.join(FORMATS)} are read.")
     if any(side < 0 for side in tensor.dims):
         raise OutsideError(f"a tensor has the shape {tuple(tensor.dims)!s:.60}.")
-    return math.prod(tensor.dims) * FORMATS[kinds[tensor.data_type]][0]
+    count: int = math.prod(tensor.dims)
+    return count * FORMATS[kinds[tensor.data_type]][0]
 
 
 def _kind(tensor: Any) -> str:
-    names = {number: name for name, number in tensor.DataType.items()}
+    names: dict[int, str] = {number: name for name, number in tensor.DataType.items()}
     return names.get(tensor.data_type, str(tensor.data_type))
 
 
@@ -69,10 +70,12 @@ def _there(tensor: Any) -> int:
 
 def _fetch(tensor: Any, size: int, companion: bytes | None) -> str:
     """Put the numbers of a tensor into it, and return the name of the file where it says that they are."""
-    said = {entry.key: entry.value for entry in tensor.external_data}
+    said: dict[str, str] = {entry.key: entry.value for entry in tensor.external_data}
     place = said.get("location", "")
     if not place or any(mark in place for mark in "/\\:") or place in (".", ".."):
-        raise OutsideError(f"its weights lie in {place!r:.60}, but only a file right beside it, NAME.onnx.data, is read.")
+        raise OutsideError(
+            f"its weights lie in {place!r:.60}, but only a file right beside it, NAME.onnx.data, is read."
+        )
     if companion is None:
         raise OutsideError(
             f"its weights lie in another file, {place!r:.60}: put that beside it, named as the model with .data added."
@@ -80,7 +83,9 @@ def _fetch(tensor: Any, size: int, companion: bytes | None) -> str:
     try:
         offset, length = int(said.get("offset", 0)), int(said.get("length", size))
     except ValueError:
-        raise OutsideError(f"a tensor lies at {said.get('offset')!r:.30} of its other file, which is no place.") from None
+        raise OutsideError(
+            f"a tensor lies at {said.get('offset')!r:.30} of its other file, which is no place."
+        ) from None
     if length != size or not 0 <= offset <= len(companion) - size:
         raise OutsideError(
             f"a tensor of {size:,} bytes lies at {offset:,} to {offset + length:,} of its other file, which has "

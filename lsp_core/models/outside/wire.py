@@ -64,9 +64,7 @@ class _Walk:
 
     def numbers(self, tensor: memoryview) -> int:
         """Return how many bytes of a tensor are its numbers."""
-        return sum(
-            len(body) for number, wire, _, body in self.read(tensor) if number in NUMBERS and wire == DELIMITED
-        )
+        return sum(len(body) for number, wire, _, body in self.read(tensor) if number in NUMBERS and wire == DELIMITED)
 
     def read(self, part: memoryview) -> Iterator[tuple[int, int, memoryview, memoryview]]:
         """Yield the fields of a message: number, kind of encoding, the whole of it, and what it holds."""

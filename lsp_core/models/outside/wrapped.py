@@ -38,8 +38,10 @@ class Wrapped(Classifier):
         self.module, self.classes = module, tuple(classes)
         self.embedding = last_linear(module, len(self.classes)) if embedding is None else embedding
         if self.embedding:
-            # Not registered once more, or its weights would have two names.
-            self.__dict__["head"] = module.get_submodule(self.embedding)
+            layer = dict(module.named_modules()).get(self.embedding)
+            if not isinstance(layer, nn.Linear) or layer.out_features != len(self.classes):
+                raise ValueError(f"embedding is {self.embedding!r:.40}, which is no linear layer of a number a class.")
+            self.__dict__["head"] = layer  # not registered once more, or its weights would have two names
         else:
             self.head = _handing_on(len(self.classes))
         self._proved = False

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from lsp_core.models.outside.formats import OutsideError
 
 LIMIT = 2**30  # bytes that all steps on one image make together; DenseNet-161 at 224 pixels makes 0.4 of it
+SLACK = 64 * 2**20  # bytes that building a model makes besides its weights
 OF_DATA = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")  # whose results no shape tells, and which are small
 
 
@@ -21,7 +22,7 @@ class Bounded(TorchDispatchMode):
     What an operator would make is asked of its shapes first, on torch's device "meta", where nothing is allocated.
     """
 
-    def __init__(self, limit: int = LIMIT):
+    def __init__(self, limit: int):
         super().__init__()
         self.limit = self.left = limit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from lsp_core.models.outside.checks import run_checks, settle_batch
 from lsp_core.models.outside.foreign import Foreign
 from lsp_core.models.outside.make import made_of
 from lsp_core.models.outside.network import OnnxModule
-from lsp_core.models.outside.preparation import preparations
-from lsp_core.models.outside.rebuild import assembled
+from lsp_core.models.outside.preparation import Arrange, preparations
+from lsp_core.models.outside.rebuild import ONNX, assembled
+from lsp_core.models.outside.reference import as_defined
 from lsp_core.models.outside.wrapped import Wrapped
 from lsp_core.store.card import Card
 from lsp_core.store.origin import Origin, Tried
@@ -67,7 +69,11 @@ def bring(
         if on_progress is not None:
             on_progress(done + 1, len(models))
     best = choices[wanted or max(tried, key=lambda one: one.right).name]
-    model, checks = models[best.name], run_checks(models[best.name], images)
+    model = models[best.name]
+    checks = run_checks(model, images)
+    if foreign.graph is not None and isinstance(made.module, OnnxModule):
+        prepared = Arrange(best.order, best.layout)(model.normalize(images[:1]))
+        checks = (*checks, as_defined(foreign.graph, made.module, prepared))
     origin = Origin(
         foreign.file,
         foreign.sha256,
@@ -83,7 +89,15 @@ def bring(
         checks,
     )
     facts = (name, foreign.model, data.name, "imported", data.image_shape, made.classes, best.mean, best.std)
-    return model, Card(*facts, versions=versions(), date=today(), command=command, origin=origin)
+    return model, Card(
+        *facts, versions={**versions(), **_libraries(foreign.model)}, date=today(), command=command, origin=origin
+    )
+
+
+def _libraries(model: str) -> dict[str, str]:
+    """Return the versions of those libraries that an import depends on besides the usual."""
+    names = ("onnx", "onnx2pytorch") if model == ONNX else ("timm",) if model.startswith("timm/") else ()
+    return {name: version(name) for name in names}
 
 
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> int:

@@ -7,12 +7,13 @@ from typing import Any
 
 from lsp_core.models.outside.formats import OutsideError, check_bytes
 from lsp_core.models.outside.operators import OPERATORS
-from lsp_core.models.outside.plain import constants_to_weights, evaluating, rename, shield_weights
+from lsp_core.models.outside.plain import constants_to_weights, evaluating, rename, shield_weights, skip_identities
 from lsp_core.models.outside.tensors import settle_tensors
 from lsp_core.models.outside.wire import DAMAGED, pruned
 
 OWN = ("", "ai.onnx")  # the two names of ONNX's own domain
 OLDEST = 7
+LAYERS = ("Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "Gemm")
 PLAIN = ("FLOAT", "INT", "STRING", "TENSOR", "FLOATS", "INTS", "STRINGS")  # kinds of attributes: all but graphs
 
 
@@ -62,6 +63,8 @@ def read_graph(content: bytes, companion: bytes | None = None) -> Graph:
         TypeError,
     ) as error:  # texts that are none, constants of another kind than they say
         raise OutsideError(DAMAGED) from error
+    skip_identities(model.graph)
+    _check_layers(model.graph)
     rename(model.graph)
     shield_weights(model.graph)
     producer = f"{model.producer_name} {model.producer_version}".strip()
@@ -119,6 +122,14 @@ def _shape(graph: Any) -> tuple[int | None, ...]:
     del graph.input[:]
     graph.input.add().CopyFrom(inputs[0])
     return sides
+
+
+def _check_layers(graph: Any) -> None:
+    """Refuse layers whose weights are no constants: onnx2pytorch would take others for them, and say nothing."""
+    weights = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type in LAYERS and (node.input[0] in weights or not {*node.input[1:]} <= weights | {""}):
+            raise OutsideError(f"its operator {node.op_type} has weights that the graph computes, which is not read.")
 
 
 def _check_order(graph: Any) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lsp_core.models.outside.bounded import Bounded
+from lsp_core.models.outside.bounded import SLACK, Bounded
 from lsp_core.models.outside.formats import OutsideError
 
-SLACK = 64 * 2**20  # bytes that building makes besides weights
 Shape = tuple[int, int, int]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lsp_core.models.outside.bounded import Bounded
+from lsp_core.models.outside.bounded import LIMIT, SLACK, Bounded
 from lsp_core.models.outside.cut import Linear
 from lsp_core.models.outside.formats import OutsideError
 from lsp_core.models.outside.graph import read_graph
@@ -61,7 +61,7 @@ class OnnxModule(nn.Module):
         Raises:
             OutsideError: if it cannot be run, is too large for memory, or gives no finite numbers.
         """
-        return len(_attempt("run", lambda: self._tried(shape)))
+        return len(_attempt("run", lambda: self._tried(shape), LIMIT))
 
     def _tried(self, shape: tuple[int, ...]) -> Tensor:
         with torch.no_grad():
@@ -78,7 +78,7 @@ def convert(graph: bytes) -> nn.Module:
         OutsideError: if the graph is not what it must be, or one of its operators is not understood.
     """
     model = read_graph(graph).model
-    made = _attempt("converted", lambda: _converted(model))
+    made = _attempt("converted", lambda: _converted(model), 3 * len(graph) + SLACK)  # it holds all weights twice
     del made.onnx_model.graph.initializer[:]  # which are in its layers by now
     converted: nn.Module = made.eval().requires_grad_(False)
     return converted
@@ -111,10 +111,10 @@ def _converted(model: Any) -> Any:
     return made
 
 
-def _attempt(what: str, work: Callable[[], Any]) -> Any:
-    """Do foreign work in bounds; whatever goes wrong in it becomes one sentence."""
+def _attempt(what: str, work: Callable[[], Any], limit: int) -> Any:
+    """Do foreign work in so many bytes; whatever goes wrong in it becomes one sentence."""
     try:
-        with warnings.catch_warnings(), Bounded():
+        with warnings.catch_warnings(), Bounded(limit):
             warnings.simplefilter("ignore")
             return work()
     except OutsideError:

@@ -47,6 +47,20 @@ def evaluating(node: Any) -> None:
         del node.attribute[:], node.input[1:], node.output[1:]
 
 
+def skip_identities(graph: Any) -> None:
+    """Remove operators that only give a value another name, behind which exporters hide weights that layers share."""
+    same: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        node.input[:] = [same.get(name, name) for name in node.input]
+        if node.op_type == "Identity" and len(node.input) == 1 and node.output[0] != graph.output[0].name:
+            same[node.output[0]] = node.input[0]
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def shield_weights(graph: Any) -> None:
     """Hide from onnx2pytorch weights that it would take for the matrix on the right of a product, but are not."""
     flat = {tensor.name: len(tensor.dims) == 2 for tensor in graph.initializer}

@@ -66,7 +66,7 @@ def import_(
     foreign = opened(file, architecture)
     images = load_dataset(data, "test", data_root, download=download, size=size or foreign.side)
     listed = read_classes(classes) if classes else None
-    with tqdm(unit="preprocessing", leave=False) as bar:
+    with tqdm(unit="preprocessing", leave=False, delay=1) as bar:
 
         def on_progress(done: int, total: int) -> None:
             bar.total = total

@@ -52,7 +52,8 @@ def _reference(graph: bytes, prepared: Tensor) -> Any:
 
     model = ModelProto.FromString(graph)
     evaluator = ReferenceEvaluator(model, new_ops=[BatchNormalization])
-    return evaluator.run(None, {str(model.graph.input[0].name): prepared.numpy()})[0]
+    outputs: Any = evaluator.run(None, {model.graph.input[0].name: prepared.numpy()})
+    return outputs[0]
 
 
 def _observed(module: OnnxModule, prepared: Tensor) -> tuple[Tensor, int]:

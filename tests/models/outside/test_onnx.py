@@ -42,8 +42,13 @@ def originals():
     return found
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["cnn", "preactresnet-small"])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        *(("cnn", form) for form in FORMS),
+        *(("preactresnet-small", form) for form in ("today's default", "opset 13, old", "opset 17, old, any batch")),
+    ],
+)
 def test_an_exported_model_comes_back_with_its_logits_gradient_and_weaknesses(originals, name, form, tmp_path):
     pytest.importorskip("onnxscript")
     model, data, images = originals[name]

@@ -1,5 +1,6 @@
 """Files that mean harm, or are no models: one sentence each, little memory, and nothing read but what was given."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -247,6 +248,39 @@ def test_a_checkpoint_cannot_bring_in_what_an_import_would_not(tmp_path):
         save_file(weights, path, {"card": json.dumps(card.to_record())})
         with pytest.raises(CheckpointError, match=message):
             lsp_core.load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedding": "0"}, "embedding is '1.0', which is no linear layer"),
+        ({"embedding": "head.__class__"}, "which is no linear layer"),
+        ({"batch": "all"}, "its card is no lsp-lab/checkpoint/2: origin.batch"),
+        ({"layout": "NHWC", "more": 1}, "origin.more"),
+        ({"file": None}, "origin.file"),
+    ],
+)
+def test_an_origin_that_is_wrong_is_refused(changes, message, tmp_path):
+    model, card = brought(small(), TINY)
+    lsp_core.save_checkpoint(tmp_path / "a.safetensors", model, card)
+    record = card.to_record()
+    record["origin"] = {**record["origin"], **changes}
+    save_file(load_file(tmp_path / "a.safetensors"), tmp_path / "a.safetensors", {"card": json.dumps(record)})
+    with pytest.raises(CheckpointError, match=message):
+        lsp_core.load_checkpoint(tmp_path / "a.safetensors")
+
+
+def test_a_card_that_names_an_architecture_of_other_weights_allocates_nothing(tmp_path):
+    model, card = brought(small(), TINY)
+    for name, message in {
+        "torchvision/regnet_y_128gf": "would need more than 64 MiB",
+        "onnxx": "unknown architecture",
+    }.items():
+        lsp_core.save_checkpoint(tmp_path / "a.safetensors", model, dataclasses.replace(card, model=name))
+        before = peak()
+        with pytest.raises(CheckpointError, match=message):
+            lsp_core.load_checkpoint(tmp_path / "a.safetensors")
+        assert peak() - before < 1024
 
 
 def test_without_the_library_there_is_one_sentence(monkeypatch, tmp_path):

@@ -138,6 +138,9 @@ def show(card: Card, origin: Origin) -> None:
         chosen = "chosen" if one.name == origin.preparation else ""
         rows.add_row(one.name, f"{one.right / one.n:.1%}", str(one.n), f"{low:.1%} to {high:.1%}", chosen)
     console.print(rows)
+    best = next(one for one in origin.tried if one.name == origin.preparation)
+    if wilson_interval(best.right, best.n)[0] <= 1 / len(card.classes):
+        console.print(f"{best.name} does not do better than chance: are these its images, and its classes in order?")
     checks = Table("check", "status", "evidence")
     for check in origin.checks:
         status = Text("pass", "green") if check.passed else Text("fail", "red")

@@ -47,6 +47,7 @@ def test_an_imported_model_has_the_figures_of_the_one_that_was_exported(run, dig
     assert [line.split()[1] for line in out.splitlines() if "chosen" in line] == ["unit"]
     assert out.count("pass") == 5
     assert "fail" not in out
+    assert "chance" not in out
     assert figures(run, path) == figures(run, trained_path)
     record = json.loads(Path("import.json").read_text())
     assert record["weights"] == weights_sha256(path)
@@ -99,6 +100,7 @@ def test_a_model_without_a_gradient_is_attacked_without_one(run, refused, tmp_pa
     status, out, _ = run("import", "flat.onnx", "--data", "digits", "--n", 50, "--preprocessing", "unit")
     assert status == 0
     assert "zero at 8 of 8 images" in out
+    assert "unit does not do better than chance: are these its images" in out
     wanted = "flat has no gradient for pgd to follow: choose of noise, transfer, square."
     assert wanted in refused("evaluate", "imported/flat.safetensors", "--attacks", "square+pgd")
     assert wanted in refused("attack", "imported/flat.safetensors")

@@ -33,16 +33,20 @@ def whole_batch(model: nn.Module, images: Tensor) -> Finding:
 
 def steep(model: nn.Module, images: Tensor) -> Finding:
     """Check that the highest logit has a gradient with respect to the pixels, finite and nowhere zero throughout."""
-    name, asked = "gradient", images.detach().clone().requires_grad_()
+    slope = slope_of(model, images)
+    if not slope.isfinite().all():
+        return Finding("gradient", False, "not finite")
+    flat = int((slope.flatten(1).abs().amax(1) == 0).sum())
+    return Finding("gradient", flat == 0, f"zero at {flat} of {len(images)} images")
+
+
+def slope_of(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the gradient of the highest logit with respect to the pixels of each image, 0 where none reaches them."""
+    asked = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         top = model(asked).amax(1).sum()
-        slope = torch.autograd.grad(top, asked, allow_unused=True)[0] if top.requires_grad else None
-    if slope is None:
-        return Finding(name, False, "none reaches the pixels: only attacks without gradients make sense")
-    if not slope.isfinite().all():
-        return Finding(name, False, "not finite")
-    flat = int((slope.flatten(1).abs().amax(1) == 0).sum())
-    return Finding(name, flat == 0, f"zero at {flat} of {len(images)} images")
+        found = torch.autograd.grad(top, asked, allow_unused=True)[0] if top.requires_grad else None
+    return torch.zeros_like(images) if found is None else found
 
 
 def no_probabilities(model: nn.Module, images: Tensor) -> Finding:

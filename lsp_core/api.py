@@ -3,6 +3,7 @@
 from lsp_core.audit import Check, Report, audit
 from lsp_core.data import DatasetError, ImageDataset, load_dataset
 from lsp_core.evaluation import Evaluation, evaluate
+from lsp_core.models.outside import wrap
 from lsp_core.store.card import Card
 from lsp_core.store.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
@@ -19,4 +20,5 @@ __all__ = [
     "load_checkpoint",
     "load_dataset",
     "save_checkpoint",
+    "wrap",
 ]

@@ -19,10 +19,15 @@ def test_importing_the_core_does_not_import_torch():
     assert fresh("import sys, lsp_core; print('torch' in sys.modules)") == ["False"]
 
 
+def test_the_core_and_its_checkpoints_load_no_library_for_models_from_outside():
+    program = "import sys, lsp_core, lsp_core.cli.import_, lsp_core.cli.evaluate; lsp_core.wrap; print(*sys.modules)"
+    assert {"onnx", "onnx2pytorch", "timm", "torchvision"} & set(fresh(program)) == set()
+
+
 def test_every_public_name_is_there_in_every_way_of_asking():
     names = fresh("from lsp_core import *; print(*[name for name in dir() if name[0] != '_'])")
     assert names == sorted(lsp_core.__all__)
-    assert {"Card", "audit", "evaluate", "load_checkpoint", "load_dataset", "save_checkpoint"} <= set(names)
+    assert {"Card", "audit", "evaluate", "load_checkpoint", "load_dataset", "save_checkpoint", "wrap"} <= set(names)
     assert set(names) <= set(dir(lsp_core))
     asked = f"import lsp_core; print(*[name for name in {names} if getattr(lsp_core, name, None) is None])"
     assert fresh(asked) == []

@@ -40,6 +40,7 @@ class Kind:
         fixed: settings that the name stands for.
         usual: settings that a caller may change, where the name's default is another than the attack's.
         short: turns the label into what a button has room for.
+        gradient: whether it asks the attacked model for one.
     """
 
     build: Callable[..., Attack]
@@ -48,6 +49,7 @@ class Kind:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     usual: Mapping[str, Any] = field(default_factory=dict)
     short: Callable[[str], str] = str
+    gradient: bool = True
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -75,14 +77,15 @@ def _transfer(
 
 # From the weakest evidence to the strongest, which is their rank.
 ATTACKS: dict[str, Kind] = {
-    "noise": Kind(Noise, "floor"),
+    "noise": Kind(Noise, "floor", gradient=False),
     "transfer": Kind(
         _transfer,
         "quick",
         "what fools another model",
         short=lambda label: f"{label.partition(' from ')[0]} transferred",
+        gradient=False,
     ),
-    "square": Kind(Square, "quick", "random search, without gradients"),
+    "square": Kind(Square, "quick", "random search, without gradients", gradient=False),
     "fgsm": Kind(FGSM, "quick"),
     "pgd": Kind(PGD, "quick", usual={"steps": 20}),
     "apgd": Kind(APGD, "quick"),

@@ -30,6 +30,7 @@ from lsp_core.cli.options import (
     Steps,
     Workers,
     check_folder,
+    check_gradient,
     check_json,
     names,
     open_model,
@@ -81,6 +82,7 @@ def attack(
         subject, chosen, told = open_case(case, checkpoint, device)
     else:
         subject = open_model(checkpoint, dataset, n, seed, device, data_root, download)
+        check_gradient(subject.card, [method.replace(" ", "")])
         other = (source.stem, open_other(source, subject, "source")) if source else None
         given = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
         chosen = parse_attack(method, radius(eps, subject.card, norm), norm, seed, **given)

@@ -30,6 +30,7 @@ from lsp_core.cli.options import (
     Source,
     Steps,
     Workers,
+    check_gradient,
     check_json,
     names,
     open_model,
@@ -81,6 +82,7 @@ def evaluate(
     other = (source.stem, open_other(source, subject, "source")) if source else None
     chosen: Record = {"steps": steps, "restarts": restarts, "loss": loss, "queries": queries, "source": other}
     named = [name.replace(" ", "") for name in attacks.split(",")]
+    check_gradient(subject.card, named)
     radii = [radius(part, subject.card, norm) for part in (eps.split(",") if eps is not None else [None])]
     line_up = zip(named * len(radii), parse_attacks(named, radii, norm, seed, **chosen), strict=True)
     entries = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import importlib
+import keyword
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ COMMANDS = (
     "study",
     "bench",
     "info",
+    "import",
 )  # each a file, and a function in it
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 GOES_ON = {
@@ -62,11 +64,20 @@ class Group(TyperGroup):
         """
         name, _, rest = super().resolve_command(ctx, args)
         gc.disable()  # nothing that is imported is garbage yet, and to look through it takes a quarter of a second
-        module = importlib.import_module(f"lsp_core.cli.{args[0]}")
+        module = importlib.import_module(f"lsp_core.cli.{spelled(args[0])}")
         gc.enable()
         one = typer.Typer(add_completion=False)
-        one.command(name)(getattr(module, args[0]))
+        one.command(name)(getattr(module, spelled(args[0])))
         return name, typer.main.get_command(one), rest
+
+
+def spelled(name: str) -> str:
+    """Return what the file of a command and the function in it are called: its name, if Python lets them.
+
+    >>> spelled("info"), spelled("import")
+    ('info', 'import_')
+    """
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def about(name: str) -> str:
@@ -75,9 +86,9 @@ def about(name: str) -> str:
     >>> about("bench")
     "Measure our attacks, metrics and training steps side by side with other people's."
     """
-    text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(f"{spelled(name)}.py").read_text(encoding="utf-8")
     functions = (part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef))
-    return next(ast.get_docstring(function) or "" for function in functions if function.name == name)
+    return next(ast.get_docstring(function) or "" for function in functions if function.name == spelled(name))
 
 
 def sentence(error: Exception) -> str:

@@ -96,8 +96,10 @@ def open_model(
         raise ValueError(f"n is {n}, but it must be 1 or more.")
     place = pick_device(device)
     model, card = load_checkpoint(checkpoint, place)
-    data = load_dataset(dataset or card.dataset, "test", data_root, download=download)
+    size = card.image_shape[1] if card.origin else None
+    data = load_dataset(dataset or card.dataset, "test", data_root, download=download, size=size)
     check_fit(card, data)
+    data = data.named(card.classes)
     rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n]
     images = data.float(rows).to(place).contiguous(memory_format=torch.channels_last)
     model, weights = model.to(memory_format=torch.channels_last), checkpoint_weights(checkpoint)
@@ -114,6 +116,18 @@ def open_other(path: Path, subject: ModelOnImages, role: str) -> Classifier:
     if (card.image_shape, card.classes) != (subject.card.image_shape, subject.card.classes):
         raise ValueError(f"{role} is {path}, which takes other images or classes than {subject.stem}.")
     return model
+
+
+def check_gradient(card: Card, attacks: Iterable[str]) -> None:
+    """Refuse attacks that ask for a gradient, several joined by +, where the model has none.
+
+    Raises:
+        ValueError: naming the attack and those that there are.
+    """
+    wanting = [name for joined in attacks for name in joined.split("+") if name in ATTACKS and ATTACKS[name].gradient]
+    if card.origin and not card.origin.gradient and wanting:
+        others = names(name for name, kind in ATTACKS.items() if not kind.gradient)
+        raise ValueError(f"{card.name} has no gradient for {wanting[0]} to follow: choose of {others}.")
 
 
 def radius(text: str | None, card: Card, norm: str) -> float:
@@ -177,5 +191,5 @@ def check_fit(card: Card, data: ImageDataset) -> None:
     """
     if data.image_shape != card.image_shape:
         raise ValueError(f"{card.name} takes images of {card.image_shape}, but {data.name} has {data.image_shape}.")
-    if data.classes != card.classes:
+    if not set(data.classes) <= set(card.classes):
         raise ValueError(f"{card.name} was trained on other classes than those of {data.name}.")

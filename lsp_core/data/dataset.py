@@ -62,6 +62,22 @@ class ImageDataset:
         whole = torch.arange(len(self), device=self.labels.device) if self.rows is None else self.rows
         return dataclasses.replace(self, images=self.images[rows], labels=self.labels[rows], rows=whole[rows])
 
+    def named(self, classes: tuple[str, ...]) -> ImageDataset:
+        """Return the data set with its images labelled among other classes, of which its own are some.
+
+        Raises:
+            DatasetError: naming a class that is not among them.
+        """
+        if classes == self.classes:
+            return self
+        for name in self.classes:
+            if name not in classes:
+                raise DatasetError(
+                    f"{self.name} has the class {name!r:.60}, which is none of the {len(classes)} given."
+                )
+        places = torch.tensor([classes.index(name) for name in self.classes])
+        return dataclasses.replace(self, labels=places[self.labels], classes=classes)
+
     def to(self, device: str | torch.device) -> ImageDataset:
         """Return the data set on a device; the largest here has 180 MB."""
         rows = None if self.rows is None else self.rows.to(device)

@@ -23,7 +23,7 @@ FOLDER_SIZE = 32
 CACHE_FORMAT = 2  # raise it whenever the code here or in images.py makes other pixels of the same files
 
 
-def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDataset:
+def load_folder(folder: Path, split: Split, name: str | None = None, size: int | None = None) -> ImageDataset:
     """Load ``folder/split/<class>/<image>``, decoded once and then read from a cache.
 
     The cache is used only if it is of these files, unchanged, and of these rules of decoding, and has their number and
@@ -31,6 +31,12 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
 
     Square images of one size up to 64 pixels stay as they are; others are cropped to a square and resized to 32. The
     data set is grey only if every file is.
+
+    Args:
+        folder: holds the splits.
+        split: "train" or "test".
+        name: what the data set is called; None means as its folder.
+        size: in pixels, what all images are cropped and resized to instead.
 
     Raises:
         DatasetError: if the split is absent, a class has no image, a file cannot be decoded, or the other split has
@@ -48,7 +54,7 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
     listing = [(label, entry) for label, title in enumerate(classes) for entry in _image_files(base / title)]
     labels = torch.tensor([label for label, _ in listing])
     # Another Pillow may decode otherwise.
-    rules = (str(base.resolve()), CACHE_FORMAT, LARGEST_AS_IS, FOLDER_SIZE, PIL.__version__)
+    rules = (str(base.resolve()), CACHE_FORMAT, LARGEST_AS_IS, size or FOLDER_SIZE, size is None, PIL.__version__)
     digest = hashlib.sha256(os.fsencode(repr(rules)))
     for label, entry in listing:
         state = entry.stat()
@@ -56,9 +62,9 @@ def load_folder(folder: Path, split: Split, name: str | None = None) -> ImageDat
         about = f"{classes[label]}/{entry.name} {state.st_ino} {state.st_size} {state.st_mtime_ns};"
         digest.update(os.fsencode(about))
     cache = _cache_file(base)
-    images = _read_cache(cache, digest.hexdigest(), len(listing))
+    images = _read_cache(cache, digest.hexdigest(), len(listing), size or LARGEST_AS_IS)
     if images is None:
-        images = _decode_all([entry.path for _, entry in listing])
+        images = _decode_all([entry.path for _, entry in listing], size)
         _write_cache(cache, digest.hexdigest(), images)
     return ImageDataset(name or str(folder), split, images, labels, classes)
 
@@ -76,16 +82,16 @@ def _image_files(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def _decode_all(files: list[str]) -> Tensor:
+def _decode_all(files: list[str], wanted: int | None) -> Tensor:
     decoded, some_large = [], False
     for file in files:
         try:
             pixels = decode_image(Path(file).read_bytes()).pixels
         except ImageError as error:
             raise DatasetError(f"{file}: {error}") from error
-        large = max(pixels.shape[:2]) > LARGEST_AS_IS
+        large = max(pixels.shape[:2]) > (wanted or LARGEST_AS_IS)
         if large:  # shrunk at once: thousands of photographs do not fit into memory
-            pixels = fit_image(pixels, 3 if pixels.ndim == 3 else 1, FOLDER_SIZE)
+            pixels = fit_image(pixels, 3 if pixels.ndim == 3 else 1, wanted or FOLDER_SIZE)
             pixels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
         some_large |= large
         decoded.append(pixels)
@@ -93,7 +99,7 @@ def _decode_all(files: list[str]) -> Tensor:
     sizes = {pixels.shape[:2] for pixels in decoded}
     height, width = next(iter(sizes))
     as_is = not some_large and len(sizes) == 1 and height == width <= LARGEST_AS_IS
-    size = height if as_is else FOLDER_SIZE
+    size = wanted or (height if as_is else FOLDER_SIZE)
     return torch.from_numpy(np.stack([fit_image(pixels, channels, size) for pixels in decoded]))
 
 
@@ -105,7 +111,7 @@ def _cache_file(base: Path) -> Path:
     return home / f"{title}.safetensors"
 
 
-def _read_cache(path: Path, key: str, count: int) -> Tensor | None:
+def _read_cache(path: Path, key: str, count: int, largest: int) -> Tensor | None:
     """Return the images of that key (files and rules of decoding), None if what is there is not just these."""
     try:
         with safe_open(path, framework="pt") as file:
@@ -117,7 +123,7 @@ def _read_cache(path: Path, key: str, count: int) -> Tensor | None:
     if images.dtype != torch.uint8 or images.dim() != 4:
         return None
     found, channels, height, width = images.shape
-    fits = found == count and channels in (1, 3) and 0 < height == width <= max(LARGEST_AS_IS, FOLDER_SIZE)
+    fits = found == count and channels in (1, 3) and 0 < height == width <= largest
     return images if fits else None
 
 

@@ -69,7 +69,12 @@ DATASETS: dict[str, NamedDataset] = {
 
 
 def load_dataset(
-    name: str, split: Split = "test", root: str | Path | None = None, *, download: bool = False
+    name: str,
+    split: Split = "test",
+    root: str | Path | None = None,
+    *,
+    download: bool = False,
+    size: int | None = None,
 ) -> ImageDataset:
     """Load a split of a named data set, or of a folder that holds ``train/<class>/…`` and ``test/<class>/…``.
 
@@ -81,6 +86,7 @@ def load_dataset(
         split: "train" or "test".
         root: where the data sets lie; None means $LSP_DATA, else ``data``.
         download: fetch a torchvision data set that is absent, whole or not at all, with a progress bar.
+        size: in pixels, what the images of a folder are cropped and resized to; None leaves small ones as they are.
 
     Raises:
         DatasetError: if the name is unknown, or the data absent or unusable.
@@ -96,7 +102,7 @@ def load_dataset(
         fetch_dataset(name, root)
         return _load(name, data_root(root), split)
     if Path(name).is_dir():
-        return load_folder(Path(name), split)
+        return load_folder(Path(name), split, size=size)
     raise DatasetError(
         f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}, "
         "or the path of a folder that holds train/<class>/ and test/<class>/."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from lsp_core.store.origin import Origin
 from lsp_core.store.schema import Stored
 from lsp_core.types import Record
 
@@ -23,6 +24,7 @@ class Card(Stored):
         held_out: accuracies (fractions) on the part of the training set that was held out, with their n and attack.
         epoch: the one whose weights these are, from 1.
         command: the command that made it.
+        origin: of a model that was brought from outside, None for one that was trained here.
     """
 
     SCHEMA: ClassVar[str] = "lsp-lab/checkpoint/2"
@@ -43,6 +45,7 @@ class Card(Stored):
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
     command: str = ""
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no model can be built from, and figures that no page could show.

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lsp_core.models import build_model
+from lsp_core.models.outside.rebuild import rebuild
 from lsp_core.store.card import Card
 from lsp_core.store.files import replacing
 from lsp_core.store.schema import SchemaError, parse
@@ -63,10 +64,9 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
     """
     card = read_card(path)
     try:
-        with torch.device("meta"):  # shapes only: a card cannot make us allocate anything
-            model = build_model(card.model, card.image_shape, len(card.classes), card.mean, card.std)
         with safe_open(path, framework="pt", device=str(device)) as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        model = _unfilled(card, weights)
         kinds = {key: value.dtype for key, value in model.state_dict().items()}
         model.load_state_dict(weights, strict=True, assign=True)
     except (RuntimeError, TypeError, OSError, SafetensorError) as error:
@@ -77,7 +77,15 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> tup
         raise CheckpointError(f"{path} is no checkpoint: its weights have another number format than a {card.model}.")
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise CheckpointError(f"{path} holds weights that are not finite, so nothing it predicts means anything.")
-    return model.eval().requires_grad_(False), card
+    return model.to(device).eval().requires_grad_(False), card
+
+
+def _unfilled(card: Card, weights: dict[str, Tensor]) -> Classifier:
+    """Build the model that a card tells of; ``weights`` are looked at only where it was brought from outside."""
+    if card.origin is not None:
+        return rebuild(card, card.origin, weights)
+    with torch.device("meta"):  # shapes only: a card cannot make us allocate anything
+        return build_model(card.model, card.image_shape, len(card.classes), card.mean, card.std)
 
 
 def checkpoint_weights(path: str | Path) -> str:

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import lsp_core
-from lsp_core.cli.main import COMMANDS
+from lsp_core.cli.main import COMMANDS, spelled
 from lsp_core.cli.options import pick_device
 from lsp_core.radius import parse_eps, show_eps
 from lsp_core.training.recipes import RECIPES
@@ -33,7 +33,7 @@ def test_help_says_of_each_command_what_the_command_says_of_itself(run):
     assert status == 0
     shown = [" ".join(line.strip("│ ").split()) for line in out.splitlines()]
     for name in COMMANDS:
-        command = getattr(importlib.import_module(f"lsp_core.cli.{name}"), name)
+        command = getattr(importlib.import_module(f"lsp_core.cli.{spelled(name)}"), spelled(name))
         assert f"{name} {' '.join(command.__doc__.split())}" in shown
 
 

@@ -226,6 +226,29 @@ def test_unequal_sizes_are_made_equal(folder):
     assert load_dataset(str(folder), "train").image_shape == (1, 32, 32)
 
 
+def test_a_folder_is_read_in_the_size_that_is_wanted_and_the_cache_tells_them_apart(folder):
+    for shape in ((8, 8), (100, 80)):
+        for file in folder.rglob("*.png"):
+            write(file, shape, value=90)
+        for size in (70, 12, 70):
+            data = load_dataset(str(folder), "train", size=size)
+            assert data.image_shape == (1, size, size)
+            assert (data.images == 90).all()
+    assert load_dataset(str(folder), "train").image_shape == (1, 32, 32)
+    assert load_dataset("digits", size=12).image_shape == (1, 8, 8)
+
+
+def test_labels_follow_the_names_of_classes_into_another_list(folder):
+    data = load_dataset(str(folder), "train")
+    other = data.named(("plum", "cherry", "apple", "banana"))
+    assert other.labels.tolist() == [2, 2, 3, 3, 1, 1]
+    assert other.classes == ("plum", "cherry", "apple", "banana")
+    assert other.images.equal(data.images)
+    assert data.named(data.classes) is data
+    with pytest.raises(DatasetError, match="has the class 'banana', which is none of the 2 given"):
+        data.named(("apple", "cherry"))
+
+
 def test_files_that_are_no_images_of_the_set_are_passed_by(folder):
     (folder / "train" / "apple" / "notes.txt").write_text("no image")
     (folder / "train" / "apple" / "._0.png").write_bytes(b"what a file manager leaves")

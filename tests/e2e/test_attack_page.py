@@ -416,7 +416,8 @@ CONTRAST = """() => {
   const lay = (under, rgb, share) => under.map((v, i) => v * (1 - share) + rgb[i] * share);
   const kinds = ['p', 'small', 'figcaption', 'b'].map(kind => `[data-testid=stMain] ${kind}`).join();
   return [...document.querySelectorAll(kinds)].flatMap(node => {
-    if (!node.innerText?.trim() || !node.offsetParent || node.closest('[disabled], [data-testid=stSlider], .lost')) return [];
+    if (!node.innerText?.trim() || !node.offsetParent) return [];
+    if (node.closest("[disabled], [data-testid=stSlider], .lost")) return [];
     const styles = above(node), seen = styles.reduce((share, style) => share * Number(style.opacity), 1);
     if (seen < .05) return []; // not shown until it is pointed at
     const grounds = styles.map(style => parse(style.backgroundColor)).reverse();

@@ -18,9 +18,9 @@ finally:
 """
 COMMANDS = """
 import importlib, json, sys
-from lsp_core.cli.main import COMMANDS
+from lsp_core.cli.main import COMMANDS, spelled
 for name in COMMANDS:
-    importlib.import_module(f"lsp_core.cli.{name}")
+    importlib.import_module(f"lsp_core.cli.{spelled(name)}")
 import lsp_core
 lsp_core.load_checkpoint(sys.argv[1])
 lsp_core.load_dataset("digits")

@@ -8,7 +8,7 @@ import session
 import torch
 from PIL import Image
 from samples import audit, entry, kept, make_neighborhood, refereed
-from session import drawn, open_view, read, settle, texts, verdicts
+from session import choose, drawn, open_view, read, texts, verdicts
 
 from app.figures.html import render
 from app.figures.measured import measured
@@ -28,7 +28,7 @@ EVIL = (
     "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] "
     "`c` http://e.example www.e.example -> z"
 )
-TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|summary|ul"
+TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|summary|table|tbody|td|th|thead|tr|ul"
 
 
 def assert_harmless(markup):
@@ -92,9 +92,9 @@ def test_every_page_shows_nothing_but_text(hostile):
     assert_harmless(drawn(at))
     assert len(verdicts(at)) == 2
     assert any(name in " ".join(verdicts(at)) for name in hostile)
-    for view in ("robustness", "checkpoints"):
+    for view, chosen in (("robustness", 0), ("models", 1), ("models", 2)):
         at.switch_page(f"views/{view}.py").run()
-        settle(at)
+        choose(at, *("odd <b>", "odd <b>-lsp")[2 - chosen :])
         assert_harmless(drawn(at))
         assert EVIL in html.unescape(drawn(at))  # as it was written, to the last character
         for line in (line.value for line in (*at.markdown, *at.caption, *at.warning) if "script" in line.value):

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from app.figures.chart import BASELINE, LSP
+from app.figures.chart import inks
 from app.figures.summary import Summary, history
 
 FACES = {"clean_accuracy": "clean", "robust_accuracy": "robust"}
@@ -29,7 +29,7 @@ def training_charts(found: Sequence[Summary]) -> list[alt.Chart]:
     ]
     colour = (
         alt.Color("checkpoint:N")
-        .scale(domain=[one.name for one in found], range=inks(found))
+        .scale(domain=[one.name for one in found], range=inks([one.card for one in found]))
         .title(None)
         .legend(orient="bottom", direction="vertical", labelLimit=420)
     )
@@ -51,9 +51,3 @@ def training_charts(found: Sequence[Summary]) -> list[alt.Chart]:
 def _lines(values: Sequence[dict[str, Any]]) -> alt.Chart:
     lines: alt.Chart = alt.Chart(alt.Data(values=list(values))).mark_line(strokeWidth=2).properties(height=HEIGHT)
     return lines
-
-
-def inks(found: Sequence[Summary]) -> list[str]:
-    """Return a colour for each of one or two checkpoints: that of its training, or in turn where both have the same."""
-    own = [BASELINE if one.card.lsp is None else LSP for one in found]
-    return own if len(set(own)) == len(own) else [BASELINE, LSP][: len(own)]

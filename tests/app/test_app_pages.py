@@ -38,13 +38,13 @@ def save_audit(folder, name, **changes):
 def test_robustness_compares_every_evaluated_pair(shipped):
     at = open_view("robustness")
     assert "baseline keeps" in texts(at.markdown)
-    table = at.dataframe[0].value
+    table = at.dataframe[1].value
     assert set(table["checkpoint"]) == set(DIGITS)
     assert table["interval"].str.contains("% to ").all()
     assert "Wilson 95 % intervals" in texts(at.caption)
     at.get_by_key("threat-digits").set_value("FGSM, Linf")
     settle(at.run())
-    assert set(at.dataframe[0].value["attack"]) == {"FGSM"}
+    assert set(at.dataframe[1].value["attack"]) == {"FGSM"}
 
 
 def test_a_broken_evaluations_file_gets_a_sentence_and_the_others_are_drawn(shipped):
@@ -57,7 +57,7 @@ def test_a_broken_evaluations_file_gets_a_sentence_and_the_others_are_drawn(ship
         settle(at.run())
         assert len(at.warning) == 1
         assert "digits-cnn-pgd-at.json is no lsp-lab/evaluations" in texts(at.warning)
-        assert "digits-cnn-pgd-at" not in set(at.dataframe[0].value["checkpoint"])
+        assert "digits-cnn-pgd-at" not in set(at.dataframe[1].value["checkpoint"])
     at.switch_page("views/models.py").run()
     choose(at, "digits-cnn-pgd-at")
     assert "not evaluated on test images" in drawn(at)
@@ -71,7 +71,7 @@ def test_figures_of_other_weights_are_not_shown(shipped):
     said = texts(at.warning)
     for suffix in (".json", ".audit.json"):
         assert f"{TWINS[0]}{suffix} speaks of other weights than {TWINS[0]}.safetensors holds" in said
-    assert TWINS[0] not in set(at.dataframe[0].value["checkpoint"])
+    assert TWINS[0] not in set(at.dataframe[1].value["checkpoint"])
     assert drawn(at).count("Carlini") == 3  # the three checks of the one audit that speaks of its own weights
 
 
@@ -80,7 +80,7 @@ def test_one_checkpoint_evaluated_twice_is_compared_by_the_larger(shipped):
         evaluate(shipped, name, entry(kept(0, 10), eps=EPS, dataset="digits"))
     at = open_view("robustness")
     assert "keeps 0.0%" not in texts(at.markdown)
-    assert len(at.dataframe[0].value) > 20
+    assert len(at.dataframe[1].value) > 20
 
 
 def test_the_referee_has_his_say_where_he_was_asked(shipped):
@@ -107,7 +107,7 @@ def test_the_referee_has_his_say_where_he_was_asked(shipped):
     at.get_by_key("threat-digits").set_value("AutoAttack, Linf")
     settle(at.run())
     assert "not the last word" in texts(at.caption)
-    assert set(at.dataframe[0].value["attack"]) == {"AutoAttack"}
+    assert set(at.dataframe[1].value["attack"]) == {"AutoAttack"}
     at.switch_page("views/models.py").run()
     table = settle(at).get_by_key("models").value.set_index("checkpoint")
     assert list(table.loc[list(TWINS), "under"]) == ["AutoAttack, 32/255"] * 2

@@ -28,15 +28,19 @@ EVIL = (
     "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] "
     "`c` http://e.example www.e.example -> z"
 )
-TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|summary|table|tbody|td|th|thead|tr|ul"
+TAGS = (
+    "b|br|circle|dd|details|div|dl|dt|figcaption|figure|i|img|li|line|p|polyline|small|span|summary|svg|table|tbody|td|"
+    "text|th|thead|title|tr|ul"
+)
 
 
 def assert_harmless(markup):
     """Every tag is one of ours, no value broke out of an attribute, and what was written is there to read."""
     for tag in re.findall(r"<[^>]*>?", markup):
-        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-z]+="[^"<>]*")*>', tag), tag
-    attributes = set(re.findall(r' ([a-z]+)="', re.sub(r">[^<]*<", "><", markup)))
-    assert attributes <= {"class", "style", "title", "alt", "src", "role"}
+        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-zA-Z0-9]+="[^"<>]*")*>', tag), tag
+    attributes = set(re.findall(r' ([a-zA-Z0-9]+)="', re.sub(r">[^<]*<", "><", markup)))
+    drawing = {"cx", "cy", "height", "points", "r", "viewBox", "width", "x", "x1", "x2", "y", "y1", "y2"}
+    assert attributes <= {"class", "style", "title", "alt", "src", "role"} | drawing
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r' src="([^"]*)"', markup))
 
 
@@ -104,7 +108,7 @@ def test_every_page_shows_nothing_but_text(hostile):
 
 
 def test_the_panels_by_themselves():
-    check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [0.5]})
+    check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [1, 2], "accuracy": [0.5, 0.4]})
     card = {"name": EVIL, "lsp": False, "audit": checklist(audit(checks=(check,), left_out={EVIL: EVIL}, dataset=EVIL))}
     maps = [{"which": "clean", "picture": "data:image/png;base64,", "label": EVIL}]
     near = [{"label": EVIL, "mark": "new", "pixels": True, "distance": 0.5, "picture": "data:image/png;base64,"}]
@@ -117,6 +121,7 @@ def test_the_panels_by_themselves():
         render("neighbors", cards=[{"name": EVIL, **about}], count=9),
         render("survey", seen="9", attack=PGD(0.1), **survey),
         render("audits", cards=[card]),
+        render("apart", names=(EVIL, EVIL), rows=[(EVIL, EVIL, EVIL)]),
         render("card", facts=EVIL, headline=EVIL, **card),
     ):
         assert_harmless(markup)

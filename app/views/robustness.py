@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -18,10 +18,13 @@ from app.figures.text import plain, sentence
 from app.panels.audits import draw_audits
 from app.panels.choice import choose_checkpoints
 from app.panels.ladder import draw_ladders
+from app.panels.measured.orders import draw_orders
 from app.panels.measured.pairwise import draw_pairwise
 from app.panels.take import take_away
-from app.state.shelf import audits, catalogue, evaluations
+from app.state.shelf import audits, catalogue, evaluations, folder
+from lsp_core import Card
 from lsp_core.attacks.table import rank
+from lsp_core.audit import Audited
 
 
 def main() -> None:
@@ -37,9 +40,17 @@ def main() -> None:
             "No checkpoint has been evaluated: "
             "`python -m lsp_core evaluate checkpoints/NAME.safetensors --json checkpoints/NAME.json` does it."
         )
-        st.stop()
-    st.title("How much accuracy survives the attack?", anchor=False)
-    whole = choose_subset(choose_dataset(found), summaries(cards, records, audited))
+    else:
+        st.title("How much accuracy survives the attack?", anchor=False)
+        draw_figures(choose_subset(choose_dataset(found), summaries(cards, records, audited)), cards, audited)
+    if cards:
+        draw_orders(folder(), cards, records, audited)
+
+
+def draw_figures(whole: Sequence[Measured], cards: Mapping[str, Card], audited: Mapping[str, Audited]) -> None:
+    """Draw what stands in the records of one data set."""
+    if not whole:
+        return
     climbed = ladders(whole)
     if climbed:
         st.subheader("Does a quick attack's figure survive a stronger one?", anchor=False)
@@ -69,10 +80,8 @@ def choose_subset(whole: Sequence[Measured], found: Sequence[Summary]) -> list[M
     """Draw the table of the checkpoints that have records; return the records of those chosen, of all if none is."""
     names = {one.checkpoint for one in whole}
     shown, chosen = choose_checkpoints([one for one in found if one.name in names], "robustness")
-    if not chosen:
+    if shown and not chosen:
         st.caption("Choose some by their first cells to see these alone; what follows is of all that are listed.")
-    if not shown:
-        st.stop()
     wanted = {one.name for one in chosen or shown}
     return [one for one in whole if one.checkpoint in wanted]
 

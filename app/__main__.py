@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +40,8 @@ def main(
         # Only now: Streamlit's caches ask for the runtime where they are declared, and warn if it is not there.
         preload.start()
         yield
+        if "app.state.orders" in sys.modules:
+            sys.modules["app.state.orders"].stop_all()
 
     app = st.App(MAIN, lifespan=opened)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, ws_per_message_deflate=False)

@@ -20,7 +20,8 @@ page = st.navigation(
     [
         st.Page(HERE / "views" / "attack.py", title="Attack", icon=":material/bolt:", default=True),
         st.Page(HERE / "views" / "robustness.py", title="Robustness", icon=":material/show_chart:"),
-        st.Page(HERE / "views" / "checkpoints.py", title="Checkpoints", icon=":material/inventory_2:"),
+        st.Page(HERE / "views" / "models.py", title="Models", icon=":material/inventory_2:"),
+        st.Page(HERE / "views" / "models.py", title="Models", url_path="checkpoints", visibility="hidden"),
     ],
     position="top",
 )

@@ -39,7 +39,7 @@ def _preload() -> None:
     try:
         for name in _modules("app.panels"):
             importlib.import_module(name)
-        for name in ("captum.attr", *_modules("app.figures"), "pandas", "pyarrow"):
+        for name in ("captum.attr", *_modules("app.figures"), *_modules("app.panels.measured"), "pandas", "pyarrow"):
             if _awaited.is_set():
                 break
             importlib.import_module(name)

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 
 from app.figures.measured import Measured, objectives
+from lsp_core import Card
 from lsp_core.training.objectives import OBJECTIVES
 
 BASELINE, LSP = "#D0702F", "#3D8BD4"  # mid-tones that stand out on white and on black
@@ -48,6 +49,12 @@ def accuracy_chart(found: Sequence[Measured]) -> alt.LayerChart:
     )
     chart: alt.LayerChart = (band + line + point).properties(height=420)
     return chart
+
+
+def inks(cards: Sequence[Card]) -> list[str]:
+    """Return a colour for each of one or two checkpoints: that of its training, or in turn where both have the same."""
+    own = [BASELINE if card.lsp is None else LSP for card in cards]
+    return own if len(set(own)) == len(own) else [BASELINE, LSP][: len(own)]
 
 
 def dashes(names: Sequence[str]) -> list[list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.figures.evidence import curve
 from lsp_core.audit import Audited, Check
 from lsp_core.audit.report import STATUSES
 from lsp_core.radius import show_eps
@@ -33,10 +34,12 @@ def checklist(audited: Audited | None) -> dict[str, Any] | None:
     }
 
 
-def _item(check: Check) -> dict[str, str]:
-    figures = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in check.figures.items()]
+def _item(check: Check) -> dict[str, Any]:
+    drawn = curve(check)
+    rest = {name: value for name, value in check.figures.items() if drawn is None or name not in drawn["drawn"]}
+    figures = [f"{name.replace('_', ' ')} {_number(value)}" for name, value in rest.items()]
     words = {key: getattr(check, key) for key in ("name", "status", "evidence", "threshold", "source")}
-    return {**words, "sign": SIGNS[check.status], "figures": ", ".join(figures)}
+    return {**words, "sign": SIGNS[check.status], "figures": ", ".join(figures), "curve": drawn}
 
 
 def _number(value: float | int | list[float] | list[int]) -> str:

@@ -55,11 +55,14 @@ def draw_radii(job: Job) -> None:
             place, button = st.columns([4, 1], vertical_alignment="center")
             done = sum(quest.share for quest in active) / len(active)
             place.progress(min(1.0, done), f"{done:.0%} of the {_called(active)}")
-            button.button(
-                "Stop", key="stop-radii", on_click=lambda: [quest.stop() for quest in quests], width="stretch"
-            )
+            button.button("Stop", key="stop-radii", on_click=_stop, args=(quests,), width="stretch")
 
     look()
+
+
+def _stop(quests: list[Quest]) -> None:
+    for quest in quests:
+        quest.stop()
 
 
 def _identity(job: Job) -> tuple[str, ...]:

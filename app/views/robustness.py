@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -13,15 +13,22 @@ from app.figures.naming import role_of
 from app.figures.protocol import protocol
 from app.figures.referee import ROLES, ladders
 from app.figures.rows import rows
+from app.figures.summary import Summary, summaries
 from app.figures.text import plain, sentence
 from app.panels.audits import draw_audits
+from app.panels.choice import choose_checkpoints
 from app.panels.ladder import draw_ladders
-from app.state.shelf import audits, catalogue, evaluations
+from app.panels.measured.orders import draw_orders
+from app.panels.measured.pairwise import draw_pairwise
+from app.panels.take import take_away
+from app.state.shelf import audits, catalogue, evaluations, folder
+from lsp_core import Card
 from lsp_core.attacks.table import rank
+from lsp_core.audit import Audited
 
 
 def main() -> None:
-    """Draw the ruling of the referee, the curves of one attack, and the table behind them."""
+    """Draw the ruling of the referee, the curves of one attack, the table behind them, and two side by side."""
     cards, _ = catalogue()
     records, problems = evaluations()
     audited, complaints = audits()
@@ -33,9 +40,17 @@ def main() -> None:
             "No checkpoint has been evaluated: "
             "`python -m lsp_core evaluate checkpoints/NAME.safetensors --json checkpoints/NAME.json` does it."
         )
-        st.stop()
-    st.title("How much accuracy survives the attack?", anchor=False)
-    whole = choose_dataset(found)
+    else:
+        st.title("How much accuracy survives the attack?", anchor=False)
+        draw_figures(choose_subset(choose_dataset(found), summaries(cards, records, audited)), cards, audited)
+    if cards:
+        draw_orders(folder(), cards, records, audited)
+
+
+def draw_figures(whole: Sequence[Measured], cards: Mapping[str, Card], audited: Mapping[str, Audited]) -> None:
+    """Draw what stands in the records of one data set."""
+    if not whole:
+        return
     climbed = ladders(whole)
     if climbed:
         st.subheader("Does a quick attack's figure survive a stronger one?", anchor=False)
@@ -46,10 +61,29 @@ def main() -> None:
     chosen = choose_attack(whole)
     for said in twin_sentences(chosen):
         st.markdown(said)
-    with st.container(key="curves"):
-        st.altair_chart(accuracy_chart(largest(chosen)), width="stretch")
+    draw_curves(chosen)
     st.caption(protocol(chosen, whole))
     st.dataframe(rows(chosen), hide_index=True, key="figures")
+    take_away("figures", rows=rows(chosen))
+    draw_pairwise(chosen)
+
+
+def draw_curves(chosen: Sequence[Measured]) -> None:
+    """Draw accuracy against the radius."""
+    chart = accuracy_chart(largest(chosen))
+    with st.container(key="curves"):
+        st.altair_chart(chart, width="stretch")
+    take_away("curves", chart)
+
+
+def choose_subset(whole: Sequence[Measured], found: Sequence[Summary]) -> list[Measured]:
+    """Draw the table of the checkpoints that have records; return the records of those chosen, of all if none is."""
+    names = {one.checkpoint for one in whole}
+    shown, chosen = choose_checkpoints([one for one in found if one.name in names], "robustness")
+    if shown and not chosen:
+        st.caption("Choose some by their first cells to see these alone; what follows is of all that are listed.")
+    wanted = {one.name for one in chosen or shown}
+    return [one for one in whole if one.checkpoint in wanted]
 
 
 def choose_dataset(found: Sequence[Measured]) -> list[Measured]:

@@ -88,16 +88,21 @@ def audit(
         console.print(f"left out: {name}: {reason}.")
     console.print(f"{report.verdict[0].upper()}{report.verdict[1:].removesuffix('.')}.")
     if json_path:
-        Audited.of(
-            report,
-            checkpoint=subject.card.name,
-            weights=subject.weights,
-            dataset=subject.data.name,
-            split=subject.data.split,
-            device=subject.place,
-            versions=versions(),
-            date=today(),
-        ).write(json_path)
+        audited(report, subject).write(json_path)
+
+
+def audited(report: Report, subject: ModelOnImages) -> Audited:
+    """Return a report with what it is of, and where and when it was made."""
+    return Audited.of(
+        report,
+        checkpoint=subject.card.name,
+        weights=subject.weights,
+        dataset=subject.data.name,
+        split=subject.data.split,
+        device=subject.place,
+        versions=versions(),
+        date=today(),
+    )
 
 
 def find_twin(checkpoint: Path, subject: ModelOnImages, given: Path | None) -> nn.Module | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lsp_core.attacks.losses import LOSSES
 from lsp_core.attacks.table import ATTACKS
-from lsp_core.data import ImageDataset, load_dataset
+from lsp_core.data import ImageDataset, drawn_rows, load_dataset
 from lsp_core.device import pick_device
 from lsp_core.radius import parse_eps
 from lsp_core.store.card import Card
@@ -100,7 +100,7 @@ def open_model(
     data = load_dataset(dataset or card.dataset, "test", data_root, download=download, size=size)
     check_fit(card, data)
     data = data.named(card.classes)
-    rows = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n]
+    rows = drawn_rows(len(data), n, seed)
     images = data.float(rows).to(place).contiguous(memory_format=torch.channels_last)
     model, weights = model.to(memory_format=torch.channels_last), checkpoint_weights(checkpoint)
     return ModelOnImages(checkpoint.stem, weights, model, card, data, images, data.labels[rows].to(place))

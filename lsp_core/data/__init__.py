@@ -2,7 +2,7 @@
 
 from lsp_core.data.dataset import DatasetError, ImageDataset, Split
 from lsp_core.data.registry import DATASETS, data_root, fetch_dataset, load_dataset
-from lsp_core.data.split import spread, stratified_split
+from lsp_core.data.split import drawn_rows, spread, stratified_split
 
 __all__ = [
     "DATASETS",
@@ -10,6 +10,7 @@ __all__ = [
     "ImageDataset",
     "Split",
     "data_root",
+    "drawn_rows",
     "fetch_dataset",
     "load_dataset",
     "spread",

@@ -60,6 +60,12 @@ def open_view(view="attack"):
     return settle(at)
 
 
+def choose(at, *names, table="models"):
+    """Choose rows of a table of checkpoints by their names, whatever was chosen before."""
+    at.session_state[f"{table}-chosen"], at.session_state[f"{table}-shown"] = list(names), None
+    return settle(at.run())
+
+
 def settle(at):
     """Look again until the attack is over, as the page does four times a second; nothing may raise."""
     assert not at.exception, at.exception[0].message

@@ -20,7 +20,7 @@ empty, shipped = session.empty, session.shipped
     [
         ("attack", "There is no checkpoint to attack"),
         ("robustness", "No checkpoint has been evaluated"),
-        ("checkpoints", "There is none in checkpoints/"),
+        ("models", "There is none in checkpoints/"),
     ],
 )
 def test_without_a_checkpoint_every_view_says_how_to_make_one(empty, view, sentence):
@@ -56,12 +56,12 @@ def test_broken_files_beside_good_ones_get_a_sentence_each(shipped):
     at = open_view()
     assert not at.error
     assert set(at.selectbox(key="model-a").options) == set(DIGITS)
-    at.switch_page("views/checkpoints.py").run()
+    at.switch_page("views/models.py").run()
     settle(at)
     assert len(at.warning) == len(broken)
     for name in broken:
         assert sum(f"{name}." in texts([warning]) for warning in at.warning) == 1
-    assert len(at.expander) == len(DIGITS)
+    assert set(at.get_by_key("models").value["checkpoint"]) == set(DIGITS)
 
 
 def test_with_broken_files_only_the_page_says_what_is_wrong_with_them(shipped):

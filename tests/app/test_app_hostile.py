@@ -8,7 +8,7 @@ import session
 import torch
 from PIL import Image
 from samples import audit, entry, kept, make_neighborhood, refereed
-from session import drawn, open_view, read, settle, texts, verdicts
+from session import choose, drawn, open_view, read, texts, verdicts
 
 from app.figures.html import render
 from app.figures.measured import measured
@@ -28,15 +28,19 @@ EVIL = (
     "<script>alert(1)</script> \"q\" 'q' |\n\n    code\n# head\n![x](http://evil.example/x.png) *b* _i_ $y$ :red[z] "
     "`c` http://e.example www.e.example -> z"
 )
-TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|style|summary|ul"
+TAGS = (
+    "b|br|circle|dd|details|div|dl|dt|figcaption|figure|i|img|li|line|p|polyline|small|span|style|summary|svg|table|tbody|td|"
+    "text|th|thead|title|tr|ul"
+)
 
 
 def assert_harmless(markup):
     """Every tag is one of ours, no value broke out of an attribute, and what was written is there to read."""
     for tag in re.findall(r"<[^>]*>?", markup):
-        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-z]+="[^"<>]*")*>', tag), tag
-    attributes = set(re.findall(r' ([a-z]+)="', re.sub(r">[^<]*<", "><", markup)))
-    assert attributes <= {"class", "style", "title", "alt", "src", "role"}
+        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-zA-Z0-9]+="[^"<>]*")*>', tag), tag
+    attributes = set(re.findall(r' ([a-zA-Z0-9]+)="', re.sub(r">[^<]*<", "><", markup)))
+    drawing = {"cx", "cy", "height", "points", "r", "viewBox", "width", "x", "x1", "x2", "y", "y1", "y2"}
+    assert attributes <= {"class", "style", "title", "alt", "src", "role"} | drawing
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r' src="([^"]*)"', markup))
 
 
@@ -92,9 +96,9 @@ def test_every_page_shows_nothing_but_text(hostile):
     assert_harmless(drawn(at))
     assert len(verdicts(at)) == 2
     assert any(name in " ".join(verdicts(at)) for name in hostile)
-    for view in ("robustness", "checkpoints"):
+    for view, chosen in (("robustness", 0), ("models", 1), ("models", 2)):
         at.switch_page(f"views/{view}.py").run()
-        settle(at)
+        choose(at, *("odd <b>", "odd <b>-lsp")[2 - chosen :])
         assert_harmless(drawn(at))
         assert EVIL in html.unescape(drawn(at))  # as it was written, to the last character
         for line in (line.value for line in (*at.markdown, *at.caption, *at.warning) if "script" in line.value):
@@ -104,7 +108,7 @@ def test_every_page_shows_nothing_but_text(hostile):
 
 
 def test_the_panels_by_themselves():
-    check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [0.5]})
+    check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [1, 2], "accuracy": [0.5, 0.4]})
     card = {"name": EVIL, "lsp": False, "audit": checklist(audit(checks=(check,), left_out={EVIL: EVIL}, dataset=EVIL))}
     maps = [{"which": "clean", "picture": "data:image/png;base64,", "label": EVIL}]
     near = [{"label": EVIL, "mark": "new", "pixels": True, "distance": 0.5, "picture": "data:image/png;base64,"}]
@@ -118,6 +122,7 @@ def test_the_panels_by_themselves():
         render("survey", seen="9", attack=PGD(0.1), label=EVIL, **survey),
         render("marks", marks=[None, ("✓", "✕")], names=(EVIL, EVIL), counts={EVIL: 1}, n=1),
         render("audits", cards=[card]),
+        render("apart", names=(EVIL, EVIL), rows=[(EVIL, EVIL, EVIL)]),
         render("card", facts=EVIL, headline=EVIL, **card),
     ):
         assert_harmless(markup)

@@ -1,11 +1,11 @@
-"""Robustness and Checkpoints in a simulated session."""
+"""Robustness and Models in a simulated session."""
 
 import json
 import shutil
 
 import session
 from samples import FAST, audit, entry, kept
-from session import DIGITS, drawn, open_view, read, settle, texts, verdicts
+from session import DIGITS, choose, drawn, open_view, read, settle, texts, verdicts
 
 from lsp_core import load_checkpoint
 from lsp_core.attacks import PGD
@@ -38,13 +38,13 @@ def save_audit(folder, name, **changes):
 def test_robustness_compares_every_evaluated_pair(shipped):
     at = open_view("robustness")
     assert "baseline keeps" in texts(at.markdown)
-    table = at.dataframe[0].value
+    table = at.dataframe[1].value
     assert set(table["checkpoint"]) == set(DIGITS)
     assert table["interval"].str.contains("% to ").all()
     assert "Wilson 95 % intervals" in texts(at.caption)
     at.get_by_key("threat-digits").set_value("FGSM, Linf")
     settle(at.run())
-    assert set(at.dataframe[0].value["attack"]) == {"FGSM"}
+    assert set(at.dataframe[1].value["attack"]) == {"FGSM"}
 
 
 def test_a_broken_evaluations_file_gets_a_sentence_and_the_others_are_drawn(shipped):
@@ -57,9 +57,9 @@ def test_a_broken_evaluations_file_gets_a_sentence_and_the_others_are_drawn(ship
         settle(at.run())
         assert len(at.warning) == 1
         assert "digits-cnn-pgd-at.json is no lsp-lab/evaluations" in texts(at.warning)
-        assert "digits-cnn-pgd-at" not in set(at.dataframe[0].value["checkpoint"])
-    at.switch_page("views/checkpoints.py").run()
-    settle(at)
+        assert "digits-cnn-pgd-at" not in set(at.dataframe[1].value["checkpoint"])
+    at.switch_page("views/models.py").run()
+    choose(at, "digits-cnn-pgd-at")
     assert "not evaluated on test images" in drawn(at)
 
 
@@ -71,7 +71,7 @@ def test_figures_of_other_weights_are_not_shown(shipped):
     said = texts(at.warning)
     for suffix in (".json", ".audit.json"):
         assert f"{TWINS[0]}{suffix} speaks of other weights than {TWINS[0]}.safetensors holds" in said
-    assert TWINS[0] not in set(at.dataframe[0].value["checkpoint"])
+    assert TWINS[0] not in set(at.dataframe[1].value["checkpoint"])
     assert drawn(at).count("Carlini") == 3  # the three checks of the one audit that speaks of its own weights
 
 
@@ -80,7 +80,7 @@ def test_one_checkpoint_evaluated_twice_is_compared_by_the_larger(shipped):
         evaluate(shipped, name, entry(kept(0, 10), eps=EPS, dataset="digits"))
     at = open_view("robustness")
     assert "keeps 0.0%" not in texts(at.markdown)
-    assert len(at.dataframe[0].value) > 20
+    assert len(at.dataframe[1].value) > 20
 
 
 def test_the_referee_has_his_say_where_he_was_asked(shipped):
@@ -107,10 +107,11 @@ def test_the_referee_has_his_say_where_he_was_asked(shipped):
     at.get_by_key("threat-digits").set_value("AutoAttack, Linf")
     settle(at.run())
     assert "not the last word" in texts(at.caption)
-    assert set(at.dataframe[0].value["attack"]) == {"AutoAttack"}
-    at.switch_page("views/checkpoints.py").run()
-    settle(at)
-    assert drawn(at).count("under AutoAttack at Linf 32/255") == 2
+    assert set(at.dataframe[1].value["attack"]) == {"AutoAttack"}
+    at.switch_page("views/models.py").run()
+    table = settle(at).get_by_key("models").value.set_index("checkpoint")
+    assert list(table.loc[list(TWINS), "under"]) == ["AutoAttack, 32/255"] * 2
+    assert "under AutoAttack at Linf 32/255" in drawn(choose(at, TWINS[0]))
 
 
 def test_a_new_attack_and_a_new_objective_are_drawn(shipped, monkeypatch):
@@ -138,15 +139,18 @@ def test_an_audit_stands_beside_the_figures_and_on_the_card(shipped):
     save_audit(shipped, TWINS[1])
     (shipped / "nobody.audit.json").write_text("{")  # it has no checkpoint, so nobody asks for it
     at = open_view("robustness")
-    for view in ("robustness", "checkpoints"):
-        at.switch_page(f"views/{view}.py").run()
-        written = drawn(settle(at))
-        assert "✓ 3 pass" in written
-        assert "! 1 warn" in written
-        assert "No sign of masking found." in written
-        assert "Signs of masking or of a weak attack: restarts (warn)." in written
-        assert not at.warning
-    assert written.count("not audited") == 2
+    written = drawn(at)
+    at.switch_page("views/models.py").run()
+    table = settle(at).get_by_key("models").value.set_index("checkpoint")
+    cards = drawn(choose(at, TWINS[0])) + drawn(choose(at, TWINS[1]))
+    for both in (written, cards):
+        assert "✓ 3 pass" in both
+        assert "! 1 warn" in both
+        assert "No sign of masking found." in both
+        assert "Signs of masking or of a weak attack: restarts (warn)." in both
+    assert not at.warning
+    assert list(table.loc[list(TWINS), "audit"]) == ["✓ no sign found", "! 1 warn"]
+    assert list(table["audit"]).count("not audited") == 2
     assert list_checkpoints(shipped)[0].keys() == set(DIGITS)
 
 
@@ -159,13 +163,13 @@ def test_a_broken_audit_gets_a_sentence_and_everything_else_is_drawn(shipped):
         assert len(at.warning) == 1
         assert f"{TWINS[0]}.audit.json is no lsp-lab/audit" in texts(at.warning)
         assert "✓ 3 pass" in drawn(at)
-    at.switch_page("views/checkpoints.py").run()
+    at.switch_page("views/models.py").run()
     assert len(settle(at).warning) == 1
 
 
 def test_the_checklist_has_the_gravest_first_and_everything_a_sceptic_asks_for(shipped):
     save_audit(shipped, TWINS[0], statuses=("pass", "warn", "fail"))
-    written = drawn(open_view("checkpoints"))
+    written = drawn(choose(open_view("models"), TWINS[0]))
     for words in ("✓ 1 pass", "! 1 warn", "✕ 1 fail", "more than 1 point", "Carlini et al. 2019", "Linf 0.1, seed 0"):
         assert words in written
     assert written.index("known-answer controls</b>") < written.index("restarts</b>") < written.index("outputs</b>")
@@ -174,18 +178,26 @@ def test_the_checklist_has_the_gravest_first_and_everything_a_sceptic_asks_for(s
     assert "What passes is no proof" in written
 
 
-def test_every_checkpoint_has_its_card(shipped):
-    at = open_view("checkpoints")
-    assert len(at.expander) == len(DIGITS)
+def test_every_checkpoint_has_a_row_and_its_card(shipped):
+    at = open_view("models")
+    table = at.get_by_key("models").value.set_index("checkpoint")
+    assert set(table.index) == set(DIGITS)
+    row = table.loc["digits-cnn-standard-lsp"]
+    assert list(row["trained"]) == ["● LSP"]
+    assert (row["under"], row["n"], row["95 %"]) == ("AutoAttack, 32/255", 599, "61.2 to 68.8")
+    assert round(row["robust"], 1) == 65.1
+    assert len(row["held out"]) == 46
+    assert not at.expander
     assert not at.warning
-    written = drawn(at)
     for name in DIGITS:
+        written = drawn(choose(at, name))
         assert f"<b>{name}</b>" in written
-    assert written.count('class="chip lsp"') == 2
-    assert "under PGD-20 at Linf 32/255" in read(written)
-    assert "held-out training images" in texts(at.markdown)
-    assert "under PGD-10 at" in texts(at.markdown)
-    assert all("python" in code.value or "lsp_core" in code.value for code in at.code)
+        assert ('class="chip lsp"' in written) == name.endswith("-lsp")
+        assert "under PGD-20 at Linf" in read(written)
+        assert "held-out training images" in texts(at.markdown)
+        assert "under PGD-10 at" in texts(at.markdown)
+        assert all("python" in code.value or "lsp_core" in code.value for code in at.code)
+        assert len(at.expander) == 1
 
 
 def test_what_is_shipped_opens_in_every_view(monkeypatch, tmp_path):
@@ -196,7 +208,7 @@ def test_what_is_shipped_opens_in_every_view(monkeypatch, tmp_path):
     at = open_view()
     assert len(verdicts(at)) == 2
     assert not at.error
-    for view in ("robustness", "checkpoints"):
+    for view in ("robustness", "models"):
         at.switch_page(f"views/{view}.py").run()
         settle(at)
         assert not at.error

@@ -195,27 +195,12 @@ def test_an_upload_is_attacked_and_a_bad_one_changes_nothing(visit):
     expect(visit.alerts).to_have_count(0)
 
 
-def test_robustness_and_checkpoints_have_a_chart_and_cards(visit):
-    visit.page.get_by_role("link", name="Robustness").click()
-    chart = visit.key("curves").get_by_test_id("stVegaLiteChart").locator("canvas, svg").first
-    expect(chart).to_be_visible(timeout=PATIENCE)
-    assert chart.bounding_box()["height"] > 200
-    expect(visit.page.get_by_text("the baseline keeps").first).to_be_visible()
-    visit.healthy()
-    visit.page.get_by_role("link", name="Checkpoints").click()
-    card = visit.key("card-digits-cnn-standard-lsp")
-    expect(card).to_contain_text("under PGD", timeout=PATIENCE)
-    card.get_by_text("Card", exact=True).click()
-    expect(card.get_by_test_id("stJson").first).to_be_visible(timeout=PATIENCE)
-    expect(card).to_contain_text("held-out training images")
-    visit.page.get_by_role("link", name="Attack").click()
-    visit.settled()
-
-
-@pytest.mark.parametrize("path", ["/robustness", "/checkpoints"])
+@pytest.mark.parametrize("path", ["/robustness", "/models"])
 def test_an_audit_opens_to_its_checks_by_keyboard(visitor, path):
     visit = visitor(viewport={"width": 390, "height": 844})
     visit.open(path)
+    if path == "/models":
+        visit.choose_row("models", 0)
     audit = visit.page.locator("details.audit").filter(has_text="restarts").first
     expect(audit.locator("summary").first).to_contain_text("Signs of masking", timeout=PATIENCE)
     expect(audit).to_contain_text("2 pass")
@@ -249,7 +234,10 @@ def test_names_from_files_are_text_and_nothing_else(visit):
     visit.settled()
     assert any(name in " ".join(visit.sentences) for name in HOSTILE)
     assert visit.markup() == []
-    visit.page.get_by_role("link", name="Checkpoints").click()
+    visit.page.get_by_role("link", name="Models").click()
+    visit.idle()
+    assert visit.markup() == []
+    visit.choose_row("models", visit.rows("models").index("odd <b> *b*"))
     card = visit.page.get_by_text("odd <b> *b*", exact=True).first
     expect(card).to_be_visible(timeout=PATIENCE)
     visit.idle()
@@ -257,7 +245,7 @@ def test_names_from_files_are_text_and_nothing_else(visit):
     assert not [url for url in asked if "evil" in url or "/x" in url]
 
 
-@pytest.mark.parametrize("path", ["/", "/robustness", "/checkpoints"])
+@pytest.mark.parametrize("path", ["/", "/robustness", "/models", "/checkpoints"])
 def test_a_phone_in_the_dark(visitor, path):
     visit = visitor(viewport={"width": 390, "height": 844}, color_scheme="dark")
     visit.open(path)

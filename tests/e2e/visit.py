@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+HEAD, ROW = 38, 35  # pixels of a table
 PATIENCE = 60_000  # milliseconds; the machine may have other things to do
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
@@ -141,6 +142,20 @@ class Visit:
     def marks(self) -> list[str]:
         """The signs under the gallery's images."""
         return self.gallery.evaluate_all("all => all.map(one => getComputedStyle(one, '::after').content)")
+
+    def rows(self, table: str) -> list[str]:
+        """The first column of a table of checkpoints, as a screen reader finds it."""
+        cells = self.key(table).locator("table td[aria-colindex='2']")
+        expect(cells.first).to_be_attached(timeout=PATIENCE)
+        return cells.all_inner_texts()
+
+    def choose_row(self, table: str, row: int):
+        """Choose a row, or leave it out, by its first cell."""
+        canvas = self.key(table).locator("canvas").first
+        expect(canvas).to_be_visible(timeout=PATIENCE)
+        self.idle()
+        canvas.click(position={"x": 18, "y": HEAD + ROW * row + ROW // 2})
+        self.idle()
 
     def upload(self, name: str, content: bytes):
         chooser = self.page.get_by_test_id("stFileUploaderDropzoneInput")

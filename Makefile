@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Threads that spin while they wait make every neighbour slow, a training beside the dashboard for one.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: app test bench clean
+.PHONY: app test bench screenshots clean
 
 app: .venv/installed  ## serve the dashboard
 	@$(BIN)/python -m app --port $(PORT) --host $(HOST)
@@ -21,6 +21,9 @@ test: .venv/installed  ## every check
 
 bench: .venv/installed  ## our times beside other people's; on a quiet machine
 	$(BIN)/python -m lsp_core bench --out results/bench.md --json results/bench.json
+
+screenshots: .venv/installed  ## the pictures of the README, from the real app
+	$(BIN)/python docs/screenshots.py
 
 .venv/installed: requirements.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "LSP Lab needs Python 3.11 or newer; name one with PYTHON=")'

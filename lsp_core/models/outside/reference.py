@@ -48,7 +48,7 @@ def _reference(graph: bytes, prepared: Tensor) -> Any:
 
         def _run(self, x: Any, scale: Any, bias: Any, mean: Any, var: Any, **settings: Any) -> tuple[Any]:
             scale, bias, mean, var = (part.reshape(-1, *(1,) * (x.ndim - 2)) for part in (scale, bias, mean, var))
-            return ((x - mean) / (var + settings["epsilon"]) ** 0.5 * scale + bias,)
+            return ((x - mean) / (var + settings.get("epsilon", 1e-5)) ** 0.5 * scale + bias,)
 
     model = ModelProto.FromString(graph)
     evaluator = ReferenceEvaluator(model, new_ops=[BatchNormalization])

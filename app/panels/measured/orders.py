@@ -12,7 +12,8 @@ from app.figures.cost import costs, lasts
 from app.figures.naming import usual_label
 from app.figures.text import plain, sentence
 from app.state.measure import Order
-from app.state.orders import Board, Task, board
+from app.state.orders import Board, board
+from app.state.task import Task
 from lsp_core import Card
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.table import ATTACKS, kind

@@ -205,6 +205,9 @@ def test_the_page_takes_an_order_and_shows_what_came_of_it(shipped):
     settle(at.run())
     assert "eps is 'wide'" in texts(at.caption)
     assert at.button(key="measure").disabled
+    at.text_input(key="order-eps-Linf-32/255").set_value("2")
+    settle(at.run())
+    assert at.button(key="measure").disabled
     at.text_input(key="order-eps-Linf-32/255").set_value("0.05")
     at.number_input(key="order-n-evaluation").set_value(20)
     settle(at.run())

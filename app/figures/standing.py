@@ -14,7 +14,7 @@ from app.figures.pairs import Difference, difference
 from app.figures.summary import percent
 
 BOTH, NONE = "#17834B", "#7A7F87"
-HEIGHT, THICK = 170, 30
+HEIGHT, THICK = 190, 30
 ROOM = 0.05  # share of the bar that a number needs
 
 
@@ -73,7 +73,7 @@ def standing_chart(found: Standing, pair: tuple[Measured, Measured]) -> alt.Laye
         alt.Color("part:N")
         .scale(domain=[bar["part"] for bar in bars], range=[BOTH, *inks([one.card for one in pair]), NONE])
         .title(None)
-        .legend(orient="bottom", columns=2, labelLimit=420, symbolType="square")
+        .legend(orient="bottom", direction="vertical", labelLimit=420, symbolType="square")
     )
     base = alt.Chart(alt.Data(values=bars))
     axis = alt.Axis(tickMinStep=1, tickCount=6, grid=False, offset=6)

@@ -34,7 +34,7 @@ def choose_checkpoints(found: Sequence[Summary], key: str) -> tuple[list[Summary
         st.info("No checkpoint passes these filters.")
         return [], []
     names = [one.name for one in shown]
-    if st.session_state.get(f"{key}-shown") != names:
+    if key not in st.session_state or st.session_state.get(f"{key}-shown") != names:  # or we come from another page
         kept = [names.index(name) for name in st.session_state.get(f"{key}-chosen", []) if name in names]
         st.session_state[key] = {"selection": {"rows": kept, "columns": [], "cells": []}}
         st.session_state[f"{key}-shown"] = names

@@ -136,6 +136,14 @@ def test_filters_let_rows_through_and_what_was_chosen_stays_chosen(shipped):
     assert list(at.get_by_key("models").value["checkpoint"]) == ["digits-cnn-standard", "digits-cnn-pgd-at"]
 
 
+def test_what_was_chosen_is_still_chosen_after_a_visit_to_another_page(shipped):
+    at = choose(open_view("models"), "digits-cnn-pgd-at-lsp")
+    at.switch_page("views/robustness.py").run()
+    settle(at)
+    at.switch_page("views/models.py").run()
+    assert "<b>digits-cnn-pgd-at-lsp</b>" in drawn(settle(at))
+
+
 def test_two_are_compared_and_can_be_attacked_at_once(shipped):
     at = choose(open_view("models"), *DIGITS[:2])
     rows = at.dataframe[1].value

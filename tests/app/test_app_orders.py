@@ -4,6 +4,7 @@ import dataclasses
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import session
@@ -12,11 +13,12 @@ from session import DIGITS, open_view, settle, texts
 
 from app.figures.cost import costs, lasts
 from app.panels.measured.orders import progress
-from app.state import measure
-from app.state import orders as state
+from app.state import measure, task
 from app.state.cores import urgent
+from app.state.jobs import Cancelled
 from app.state.measure import Order, run_audit, run_evaluation
-from app.state.orders import FILE, Board, Task, board
+from app.state.orders import FILE, Board, board
+from app.state.task import Task
 from lsp_core.audit import Audited, Report
 from lsp_core.evaluation.records import Evaluations
 from lsp_core.store.schema import read
@@ -112,9 +114,9 @@ def test_a_list_that_cannot_be_read_is_none(tmp_path):
 
 
 def test_it_waits_while_an_attack_runs_that_somebody_waits_for():
-    task, told = Task(ORDER, 1), threading.Event()
+    own, told = Task(ORDER, 1), threading.Event()
     with urgent():
-        thread = threading.Thread(target=lambda: (task.tell(1, 10), told.set()))
+        thread = threading.Thread(target=lambda: (own.tell(1, 10), told.set()))
         thread.start()
         assert not told.wait(0.3)
     assert told.wait(PATIENCE)
@@ -123,13 +125,13 @@ def test_it_waits_while_an_attack_runs_that_somebody_waits_for():
 
 def test_the_time_left_is_that_at_the_speed_of_this_sitting(monkeypatch):
     now = iter([100.0, 110.0, 110.0])
-    monkeypatch.setattr(state.time, "monotonic", lambda: next(now))
-    task = Task(ORDER, 1, "running")
-    task.tell(200, 1000)  # where it was cut off before
-    assert task.seconds_left is None
-    task.tell(300, 900)
-    assert task.seconds_left == 60.0  # 100 passes in 10 s, 600 to go
-    assert progress(task) == "300 of 900 passes, at most 1 min left"
+    monkeypatch.setattr(task, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    own = Task(ORDER, 1, "running")
+    own.tell(200, 1000)  # where it was cut off before
+    assert own.seconds_left is None
+    own.tell(300, 900)
+    assert own.seconds_left == 60.0  # 100 passes in 10 s, 600 to go
+    assert progress(own) == "300 of 900 passes, at most 1 min left"
 
 
 def test_what_it_costs_is_said_before():
@@ -162,9 +164,9 @@ def test_an_evaluation_that_was_cut_off_goes_on_and_ends_the_same(shipped):
     def cut(done, total):
         calls.append((done, total))
         if len(calls) > 30:
-            raise state.Cancelled
+            raise Cancelled
 
-    with pytest.raises(state.Cancelled):
+    with pytest.raises(Cancelled):
         run_evaluation(shipped, order, cut)
     left = json.loads((shipped / f"{NAME}.json.state").read_text())
     assert max(left["tried"]) == 1
@@ -202,6 +204,9 @@ def test_the_page_takes_an_order_and_shows_what_came_of_it(shipped):
     at.text_input(key="order-eps-Linf-32/255").set_value("wide")
     settle(at.run())
     assert "eps is 'wide'" in texts(at.caption)
+    assert at.button(key="measure").disabled
+    at.text_input(key="order-eps-Linf-32/255").set_value("2")
+    settle(at.run())
     assert at.button(key="measure").disabled
     at.text_input(key="order-eps-Linf-32/255").set_value("0.05")
     at.number_input(key="order-n-evaluation").set_value(20)

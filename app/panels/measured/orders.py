@@ -12,8 +12,10 @@ from app.figures.cost import costs, lasts
 from app.figures.naming import usual_label
 from app.figures.text import plain, sentence
 from app.state.measure import Order
-from app.state.orders import Board, Task, board
+from app.state.orders import Board, board
+from app.state.task import Task
 from lsp_core import Card
+from lsp_core.attacks.contract import check_settings
 from lsp_core.attacks.norms import NORMS
 from lsp_core.attacks.table import ATTACKS, kind
 from lsp_core.audit import Audited
@@ -71,16 +73,13 @@ def choose_order(
     n = four.number_input("Test images", 1, MOST, count, key=f"order-n-{work}")
     try:
         eps = parse_eps(text)
+        check_settings(eps, norm)
+        spent = costs(attack, norm, eps, int(n), records.get(name, ())) if attack else audit_costs(name, audited)
     except ValueError as error:
         st.caption(sentence(str(error)))
         return None
-    if not 0 < eps <= 1:
-        st.caption(f"eps is {eps:g}, but it must be above 0 and at most 1.")
-        return None
-    order = Order(name, "evaluation" if attack else "audit", attack, "L2" if norm == "L2" else "Linf", eps, int(n))
-    spent = costs(attack, order.norm, eps, order.n, records.get(name, ())) if attack else audit_costs(name, audited)
     st.caption(spent)
-    return order
+    return Order(name, "evaluation" if attack else "audit", attack, "L2" if norm == "L2" else "Linf", eps, int(n))
 
 
 def about(choices: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any
 
 import streamlit as st
@@ -16,21 +15,17 @@ from app.panels.lanes import lane_names
 from app.panels.link import open_link
 from app.panels.marks import Pair, draw_marks
 from app.panels.pair import SURE_CHOICE, choose_models, load_pair
-from app.panels.player import draw_player
 from app.panels.settings import choose_attack, default_attack
 from app.panels.share import draw_share
+from app.panels.stage import current_job, watch
 from app.panels.table import LATE, PANELS
 from app.panels.upload import uploaded_picture
-from app.panels.verdict import draw_verdict, told_afterwards
 from app.panels.welcome import draw_welcome
 from app.state.images import Picture
-from app.state.jobs import Job, Request, submit, worker
+from app.state.jobs import Job, Request
 from app.state.shelf import catalogue
 from lsp_core import Card, CheckpointError, DatasetError
 from lsp_core.types import Attack
-
-QUICK = 0.8  # seconds to wait for a short attack before the page is drawn without its end
-GLANCE = 0.25  # seconds between two looks at a running attack
 
 
 def main() -> None:
@@ -135,51 +130,6 @@ def stand_in(cards: dict[str, Card], former: Pair | None) -> Pair:
         st.stop()
     st.caption(f"Until then the page shows {plain(former[0].name)} and {plain(former[1].name)}.")
     return former
-
-
-def current_job(request: Request, asked: bool) -> Job:
-    """Return the session's job; a new image or model, or the button, starts a new one."""
-    job: Job | None = st.session_state.get("job")
-    if job is None or asked or job.request.identity != request.identity:
-        if job is not None:
-            job.stop()
-        job = submit(request, worker())
-        st.session_state["job"] = job
-        job.wait(QUICK)
-    if job.request.attack != request.attack and not job.active:
-        st.info("The settings have changed: press **Attack both** to see their effect.", icon=":material/tune:")
-    return job
-
-
-def watch(job: Job) -> None:
-    """Draw verdict and player, again and again while the attack runs."""
-    running = job.active
-
-    @st.fragment(run_every=GLANCE if running else None)
-    def look() -> None:
-        job.looked_at = time.monotonic()
-        if running and not job.active:
-            st.rerun()  # the whole page: the rest follows, and the button can be pressed again
-        draw_verdict(job)
-        if job.active:
-            bar, button = st.columns([4, 1], vertical_alignment="center")
-            total = job.most_steps
-            text = (
-                f"step {job.steps_done} of {total}" if job.state == "running" else "waiting for another attack to end"
-            )
-            bar.progress(min(1.0, job.steps_done / total), text)
-            button.button("Stop", key="stop-attack", on_click=job.stop, width="stretch")
-        if any(lane.trace is not None for lane in job.lanes):
-            draw_player(job, play=not running)
-        for said in told_afterwards(job):
-            st.caption(sentence(said))
-        if running:
-            job.wait(GLANCE / 2)  # an end is better seen at once than at the next look
-            if not job.active:
-                st.rerun()
-
-    with st.container(key="watch"):
-        look()
 
 
 main()

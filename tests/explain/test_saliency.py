@@ -4,7 +4,8 @@ import pytest
 import torch
 from conftest import LinearPair, TinyNet
 
-from lsp_core.explain.saliency import METHODS, Method, attribute, late_layer, window
+from lsp_core.explain.methods import late_layer, window
+from lsp_core.explain.saliency import METHODS, Method, attribute
 from lsp_core.explain.trust import trust
 
 

@@ -20,6 +20,7 @@ from app.panels.choice import choose_checkpoints
 from app.panels.ladder import draw_ladders
 from app.panels.measured.orders import draw_orders
 from app.panels.measured.pairwise import draw_pairwise
+from app.panels.measured.report import offer_report
 from app.panels.take import take_away
 from app.state.shelf import audits, catalogue, evaluations, folder
 from lsp_core import Card
@@ -65,6 +66,7 @@ def draw_figures(whole: Sequence[Measured], cards: Mapping[str, Card], audited: 
     st.caption(protocol(chosen, whole))
     st.dataframe(rows(chosen), hide_index=True, key="figures")
     take_away("figures", rows=rows(chosen))
+    offer_report(chosen, whole, audited)
     draw_pairwise(chosen)
 
 

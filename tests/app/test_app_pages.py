@@ -1,12 +1,16 @@
 """Robustness and Models in a simulated session."""
 
 import json
+import re
 import shutil
 
 import session
 from samples import FAST, audit, entry, kept
 from session import DIGITS, choose, drawn, open_view, read, settle, texts, verdicts
 
+from app.figures.measured import measured
+from app.panels.measured.report import evaluation_report
+from app.state.shelf import catalogue, evaluations, weights_of
 from lsp_core import load_checkpoint
 from lsp_core.attacks import PGD
 from lsp_core.attacks.table import ATTACKS, Kind
@@ -213,3 +217,20 @@ def test_what_is_shipped_opens_in_every_view(monkeypatch, tmp_path):
         settle(at)
         assert not at.error
         assert not at.warning
+
+
+def test_the_report_of_an_evaluation_holds_its_figures_and_asks_for_nothing(shipped):
+    at = open_view("robustness")
+    assert at.get_by_key("download-report") is not None
+    cards, _ = catalogue()
+    records, _ = evaluations()
+    whole = measured({name: records[name] for name in DIGITS}, cards)
+    chosen = [one for one in whole if one.short == "PGD-20"]
+    markup = evaluation_report(chosen, whole, {}, {name: weights_of(name) for name in DIGITS}).decode()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', markup)
+    assert sources
+    assert all(source.startswith("data:image/") for source in sources)
+    assert "<script" not in markup
+    for one in chosen:
+        assert f"{one.entry.robust_accuracy:.1%}" in markup
+        assert weights_of(one.checkpoint) in markup

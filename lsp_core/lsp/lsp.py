@@ -98,6 +98,23 @@ class LSP:
             pick("setting of LSP", key, {own.name: own for own in dataclasses.fields(cls)})
         return cls(**record)
 
+    @property
+    def essential(self) -> LSP:
+        """This, with what a part that is left out would use as it is by default: two that train alike are equal.
+
+        >>> LSP(neighbors=NONE, k=4).essential == LSP(neighbors=NONE, neighbors_weight=0.5).essential
+        True
+        """
+        unused: set[str] = set()
+        if self.ball == NONE:
+            unused |= {"vicinity", "eps", "share"}
+        if self.neighbors == NONE:
+            unused |= {"neighbors_weight"}
+            if self.ball in (NONE, "vicinity"):  # which knows no neighbours
+                unused |= {"k", "temperature"}
+        usual: Record = {own.name: own.default for own in dataclasses.fields(self) if own.name in unused}
+        return dataclasses.replace(self, **usual)
+
     def count(self, batch_size: int) -> int:
         """Return how many images of a batch the ball's part looks at: their share, and one at the least."""
         return max(1, round(self.share * batch_size))

@@ -70,7 +70,7 @@ class Worker:
         if known is None:
             return config, agenda, Result.begin(run, config.on(self.device), Machine.of(self.device))
         begun = TrainConfig.from_record(known.config)
-        if begun != config.as_begun(begun):
+        if begun.essential != config.as_begun(begun).essential:
             raise ValueError(
                 f"{result_path(run, self.results)} was made with other settings than {run.id} has now: remove the file "
                 "to run it again."

@@ -106,6 +106,11 @@ class TrainConfig:
         """
         return dataclasses.replace(self, precision=begun.precision) if self.precision == "auto" else self
 
+    @property
+    def essential(self) -> TrainConfig:
+        """This, without what has no effect on the training: two that train alike are equal."""
+        return dataclasses.replace(self, lsp=self.lsp.essential if self.lsp else None)
+
     def to_record(self) -> Record:
         """Return the settings for JSON."""
         return dataclasses.asdict(self)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.manifold._locally_linear import barycenter_weights
 
-from lsp_core.lsp.lsp import LSP
+from lsp_core.lsp.lsp import LSP, NONE
 from lsp_core.lsp.terms import NEIGHBOR_TERMS, TERMS
 from lsp_core.lsp.terms.geometry import nearest
 from lsp_core.lsp.terms.reconstruction import barycentre
@@ -441,3 +441,18 @@ def test_a_share_is_a_whole_number_of_images(share, count):
 def test_settings_that_cannot_be_meant_raise(settings, message):
     with pytest.raises(ValueError, match=message):
         LSP(**settings)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ({"neighbors": NONE}, {"neighbors": NONE, "neighbors_weight": 3.0, "k": 2, "temperature": 9.0}, True),
+        ({"ball": NONE}, {"ball": NONE, "eps": 0.9, "share": 0.1, "vicinity": "adversarial"}, True),
+        ({"ball": NONE}, {"ball": NONE, "k": 3}, False),
+        ({"neighbors": NONE}, {"neighbors": NONE, "share": 0.9}, False),
+        ({"neighbors": NONE, "ball": "distribution"}, {"neighbors": NONE, "ball": "distribution", "k": 3}, False),
+        ({}, {"k": 3}, False),
+    ],
+)
+def test_what_a_part_that_is_left_out_would_use_makes_no_other_training(one, other, alike):
+    assert (LSP(**one).essential == LSP(**other).essential) == alike

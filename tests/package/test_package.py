@@ -190,8 +190,12 @@ def plain(requirement):
 
 @pytest.fixture(scope="module")
 def dependencies():
+    """What is always needed, and the extras, of which the code says where they are absent."""
     with open(ROOT / "pyproject.toml", "rb") as file:
-        return {plain(line) for line in tomllib.load(file)["project"]["dependencies"]}
+        project = tomllib.load(file)["project"]
+    return {
+        plain(line) for lines in (project["dependencies"], *project["optional-dependencies"].values()) for line in lines
+    }
 
 
 def imported():

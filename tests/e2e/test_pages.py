@@ -9,15 +9,8 @@ from playwright.sync_api import expect
 
 from .visit import PATIENCE
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 CHART = "canvas, svg"
-
-
-def taken(visit, which):
-    """The bytes that a small button gives away."""
-    with visit.page.expect_download(timeout=PATIENCE) as download:
-        visit.key(which).get_by_role("button").first.click()
-    return open(download.value.path(), "rb").read()
 
 
 def test_robustness_of_some_and_what_can_be_taken_away(visitor):
@@ -27,18 +20,18 @@ def test_robustness_of_some_and_what_can_be_taken_away(visitor):
     expect(chart).to_be_visible(timeout=PATIENCE)
     assert chart.bounding_box()["height"] > 200
     expect(visit.page.get_by_text("the baseline keeps").first).to_be_visible()
-    whole = list(csv.DictReader(io.StringIO(taken(visit, "csv-figures").decode())))
+    whole = list(csv.DictReader(io.StringIO(visit.taken("csv-figures").decode())))
     names = visit.rows("robustness")
     visit.choose_row("robustness", 0)
     visit.choose_row("robustness", 1)
     expect(visit.page.get_by_text("the baseline keeps")).to_have_count(1, timeout=PATIENCE)
-    some = list(csv.DictReader(io.StringIO(taken(visit, "csv-figures").decode())))
+    some = list(csv.DictReader(io.StringIO(visit.taken("csv-figures").decode())))
     assert {row["checkpoint"] for row in some} == set(names[:2])
     assert len(some) < len(whole)
     expect(visit.key("standing").locator(CHART).first).to_be_visible(timeout=PATIENCE)
     expect(visit.key("classes").locator(CHART).first).to_be_visible(timeout=PATIENCE)
-    assert taken(visit, "svg-curves").startswith(b"<svg")
-    assert taken(visit, "png-standing").startswith(b"\x89PNG")
+    assert visit.taken("svg-curves").startswith(b"<svg")
+    assert visit.taken("png-standing").startswith(b"\x89PNG")
     visit.healthy()
 
 

@@ -1,8 +1,10 @@
 """One visitor's page: every locator and test id of Streamlit that the journeys use stands here."""
 
 import base64
+import csv
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -143,18 +145,26 @@ class Visit:
         """The signs under the gallery's images."""
         return self.gallery.evaluate_all("all => all.map(one => getComputedStyle(one, '::after').content)")
 
+    def taken(self, button: str) -> bytes:
+        """What a button gives away."""
+        with self.page.expect_download(timeout=PATIENCE) as download:
+            self.key(button).get_by_role("button").first.click()
+        return Path(download.value.path()).read_bytes()
+
     def rows(self, table: str) -> list[str]:
-        """The first column of a table of checkpoints, as a screen reader finds it."""
-        cells = self.key(table).locator("table td[aria-colindex='2']")
-        expect(cells.first).to_be_attached(timeout=PATIENCE)
-        return cells.all_inner_texts()
+        """The names in a table of checkpoints, from top to bottom, also those that one would have to scroll to."""
+        expect(self.key(f"csv-{table}")).to_be_visible(timeout=PATIENCE)
+        self.idle()
+        return [row["checkpoint"] for row in csv.DictReader(io.StringIO(self.taken(f"csv-{table}").decode()))]
 
     def choose_row(self, table: str, row: int):
         """Choose a row, or leave it out, by its first cell."""
         canvas = self.key(table).locator("canvas").first
         expect(canvas).to_be_visible(timeout=PATIENCE)
         self.idle()
-        canvas.click(position={"x": 18, "y": HEAD + ROW * row + ROW // 2})
+        canvas.scroll_into_view_if_needed()
+        corner = canvas.bounding_box() or {}
+        self.page.mouse.click(corner["x"] + ROW // 2, corner["y"] + HEAD + ROW * row + ROW // 2)
         self.idle()
 
     def upload(self, name: str, content: bytes):

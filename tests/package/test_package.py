@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ("app", "lsp_core", "checkpoints", ".streamlit", "pyproject.toml", "setup.py", "README.md", "LICENSE")
-OPTIONAL = {"foolbox"}  # the bench says so where it is absent
+OPTIONAL = {"foolbox", "protobuf"}  # the bench says so where the first is absent; the second is part of onnx
 PATIENCE = 90.0  # seconds
 
 

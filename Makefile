@@ -17,7 +17,7 @@ test: .venv/installed  ## every check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not browser" -n $(WORKERS) --maxprocesses 8 --dist loadgroup --durations 15
-	$(BIN)/pytest tests/e2e --durations 5
+	$(BIN)/pytest tests/e2e -n $(WORKERS) --maxprocesses 4 --durations 5
 
 bench: .venv/installed  ## our times beside other people's; on a quiet machine
 	$(BIN)/python -m lsp_core bench --out results/bench.md --json results/bench.json

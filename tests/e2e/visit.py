@@ -165,7 +165,7 @@ class Visit:
         cell = self.key(table).locator(f'tr[aria-rowindex="{row + 2}"]')  # what a screen reader is told
         before = cell.get_attribute("aria-selected")
         for _ in range(4):  # the table may move just then, as what stands above it comes or goes
-            self.page.get_by_test_id("stMain").evaluate("node => node.scrollTo(0, 0)")  # else the page's head lies on it
+            self.page.get_by_test_id("stMain").evaluate("node => node.scrollTo(0, 0)")  # not under the head
             canvas.scroll_into_view_if_needed()
             corner = canvas.bounding_box() or {}
             self.page.mouse.click(corner["x"] + ROW // 2, corner["y"] + HEAD + ROW * row + ROW // 2)

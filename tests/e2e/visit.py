@@ -131,7 +131,7 @@ class Visit:
         canvas = self.key(table).locator("canvas").first
         expect(canvas).to_be_visible(timeout=PATIENCE)
         self.idle()
-        canvas.scroll_into_view_if_needed()
+        canvas.evaluate("node => node.scrollIntoView({block: 'center'})")  # clear of the bar at the top
         corner = canvas.bounding_box() or {}
         self.page.mouse.click(corner["x"] + ROW // 2, corner["y"] + HEAD + ROW * row + ROW // 2)
         self.idle()

@@ -7,7 +7,6 @@ from typing import Any
 from lsp_core.audit import Check
 
 ACROSS = "accuracy"  # the list of figures that is drawn against another
-EACH, SIDE, TOP, HEIGHT = 62, 34, 26, 70  # of a drawing: between two points, beside them, above, and of the scale
 
 
 def curve(check: Check) -> dict[str, Any] | None:
@@ -21,15 +20,7 @@ def curve(check: Check) -> dict[str, Any] | None:
     if over is None or len(shares) < 2 or not all(0 <= share <= 1 for share in shares):
         return None
     points = [
-        {"at": SIDE + EACH * place, "top": round(TOP + HEIGHT * (1 - share), 1), "x": f"{x:.3g}", "y": f"{share:.1%}"}
-        for place, (x, share) in enumerate(zip(lists[over], shares, strict=True))
+        {"share": f"{100 * share:.2f}", "x": f"{x:.3g}", "y": f"{share:.1%}"}
+        for x, share in zip(lists[over], shares, strict=True)
     ]
-    return {
-        "over": over.replace("_", " "),
-        "drawn": (over, ACROSS),
-        "points": points,
-        "line": " ".join(f"{point['at']},{point['top']}" for point in points),
-        "width": 2 * SIDE + EACH * (len(points) - 1),
-        "floor": TOP + HEIGHT,
-        "height": TOP + HEIGHT + 34,
-    }
+    return {"over": over.replace("_", " "), "drawn": (over, ACROSS), "points": points}

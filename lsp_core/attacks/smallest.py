@@ -90,4 +90,5 @@ class Closest:
         with torch.no_grad():
             logits = self.model(images)
         check_logits(logits, labels)
-        return logits.argmax(1) != labels
+        fools: Tensor = logits.argmax(1) != labels
+        return fools

@@ -55,14 +55,9 @@ def draw_radii(job: Job) -> None:
             place, button = st.columns([4, 1], vertical_alignment="center")
             done = sum(quest.share for quest in active) / len(active)
             place.progress(min(1.0, done), f"{done:.0%} of the {_called(active)}")
-            button.button("Stop", key="stop-radii", on_click=_stop, args=(quests,), width="stretch")
+            button.button("Stop", key="stop-radii", on_click=_stop, args=(active,), width="stretch")
 
     look()
-
-
-def _stop(quests: list[Quest]) -> None:
-    for quest in quests:
-        quest.stop()
 
 
 def _identity(job: Job) -> tuple[str, ...]:
@@ -74,9 +69,13 @@ def _quests(job: Job) -> list[Quest]:
     identity, quests = st.session_state.get("quests", ((), []))
     if identity == _identity(job):
         return list(quests)
+    _stop(quests)
+    return []
+
+
+def _stop(quests: list[Quest]) -> None:
     for quest in quests:
         quest.stop()
-    return []
 
 
 def _begin(job: Job, lane: Lane, kind: Kind) -> Quest:

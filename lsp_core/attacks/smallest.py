@@ -90,5 +90,5 @@ class Closest:
         with torch.no_grad():
             logits = self.model(images)
         check_logits(logits, labels)
-        fooled: Tensor = logits.argmax(1) != labels
-        return fooled
+        fools: Tensor = logits.argmax(1) != labels
+        return fools

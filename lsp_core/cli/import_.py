@@ -21,7 +21,7 @@ from lsp_core.models.outside.bring import bring
 from lsp_core.models.outside.foreign import Foreign, read_foreign
 from lsp_core.models.outside.formats import OutsideError, check_bytes
 from lsp_core.store.card import Card
-from lsp_core.store.checkpoint import checkpoint_weights, save_checkpoint
+from lsp_core.store.checkpoint import checkpoint_weights, new_path, save_checkpoint
 from lsp_core.store.files import write_json
 from lsp_core.store.origin import Origin
 
@@ -58,11 +58,7 @@ def import_(
     check_json(json_path)
     check_folder("out", out)
     called = name or re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "model"
-    if not re.fullmatch(r"\w[\w.-]{0,99}", called):
-        raise ValueError(f"name is {called!r}, but it must be of letters, digits, points, - and _, at most 100.")
-    path = out / f"{called}.safetensors"
-    if path.exists():
-        raise ValueError(f"name is {called}, but {path} is there already: give another name, or remove it.")
+    path = new_path(out, called)
     foreign = opened(file, architecture)
     images = load_dataset(data, "test", data_root, download=download, size=size or foreign.side)
     listed = read_classes(classes) if classes else None

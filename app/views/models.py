@@ -10,6 +10,7 @@ from app.figures.recipe import recipe
 from app.figures.summary import Summary, summaries
 from app.figures.text import plain, sentence
 from app.figures.training import training_charts
+from app.panels.bring import draw_bring
 from app.panels.card import draw_card
 from app.panels.choice import choose_checkpoints
 from app.panels.recipe import draw_recipe
@@ -26,6 +27,7 @@ def main() -> None:
     st.title("Models", anchor=False)
     for problem in [*problems.values(), *complaints]:
         st.warning(sentence(problem))
+    draw_bring(cards)
     if not cards:
         st.info(
             f"There is none in {plain(folder().name)}/: `python -m lsp_core train digits --out checkpoints` makes one."

@@ -134,11 +134,18 @@ def show(card: Card, origin: Origin) -> None:
         chosen = "chosen" if one.name == origin.preparation else ""
         rows.add_row(one.name, f"{one.right / one.n:.1%}", str(one.n), f"{low:.1%} to {high:.1%}", chosen)
     console.print(rows)
-    best = next(one for one in origin.tried if one.name == origin.preparation)
-    if wilson_interval(best.right, best.n)[0] <= 1 / len(card.classes):
-        console.print(f"{best.name} does not do better than chance: are these its images, and its classes in order?")
+    if said := doubt(card, origin):
+        console.print(said)
     checks = Table("check", "status", "evidence")
     for check in origin.checks:
         status = Text("pass", "green") if check.passed else Text("fail", "red")
         checks.add_row(Text(check.name), status, Text(check.evidence))
     console.print(checks)
+
+
+def doubt(card: Card, origin: Origin) -> str:
+    """Return a sentence if the model guesses as far as anybody can tell, "" if it does better than that."""
+    chosen = next(one for one in origin.tried if one.name == origin.preparation)
+    if wilson_interval(chosen.right, chosen.n)[0] > 1 / len(card.classes):
+        return ""
+    return f"{chosen.name} does not do better than chance: are these its images, and its classes in order?"

@@ -69,7 +69,9 @@ def choose_order(
     works = [work for work in WORKS if work != "audit" or cards[name].gradient]
     if len(works) == 1:
         st.session_state["order-work"] = works[0]
-        st.caption(f"{plain(name)} has no gradient with respect to the pixels: only attacks that need none, and no audit.")
+        st.caption(
+            f"{plain(name)} has no gradient with respect to the pixels: only attacks that need none, and no audit."
+        )
     work = middle.segmented_control(
         "Work", works, format_func=WORKS.__getitem__, key="order-work", default="evaluation", required=True
     )

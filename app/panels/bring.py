@@ -20,8 +20,8 @@ from lsp_core.data import DATASETS
 GLANCE = 0.5  # seconds between two looks
 NAME = "my-model"
 ABOUT = (
-    "ONNX (.onnx, with its .data file if it has one), or weights alone (.safetensors). No code of it is run, and pickles "
-    "and TorchScript are refused."
+    "ONNX (.onnx, with its .data file if it has one), or weights alone (.safetensors). No code of it is run; "
+    "pickles and TorchScript are refused."
 )
 LARGER = "Up to 10 MB a file here; a larger one is brought by `lsp import FILE --data NAME`, which takes 600 MB."
 

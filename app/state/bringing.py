@@ -28,9 +28,14 @@ _TURN = threading.Lock()  # of all sessions one at a time
 
 @dataclass(frozen=True)
 class Offer:
-    """What somebody brings: a file, what it is called there, and the ``companion`` that may hold an ONNX file's weights.
+    """What somebody brings.
 
-    ``architecture`` is that of weights alone, "" for a file that has its own; ``name`` is what the model will be called.
+    Attributes:
+        content: of a file; ``file`` is what that is called, which is only noted.
+        dataset: whose images it is tried on.
+        name: what the model is to be called.
+        companion: what may hold the weights of an ONNX file.
+        architecture: of weights alone, "" for a file that has its own.
     """
 
     content: bytes

@@ -20,7 +20,6 @@ from lsp_core.store.schema import SchemaError, parse
 from lsp_core.store.weights import weights_sha256
 from lsp_core.types import Classifier
 
-
 OF_TRAINING = (".last", ".resume")  # NAME.last and NAME.resume belong to a training run
 KEPT_FOR = (*OF_TRAINING, ".audit")  # NAME.audit.json is an audit
 

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("onnx2pytorch")
 import session
 import torch
 from session import DIGITS, SHIPPED, choose, drawn, open_view, settle, texts
@@ -17,11 +19,11 @@ from app.state.bringing import Bringing, Offer, offer_of
 from app.state.models import load
 from app.state.orders import board
 from app.state.shelf import audits, catalogue, evaluations, imported, path_of, weights_of
-from lsp_core import load_checkpoint, save_checkpoint
+from lsp_core import load_checkpoint
 from lsp_core.store.origin import Origin, Tried
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "outside"))
-from exported import FLAT, LINEAR, by_hand, exported, tensor
+from exported import LINEAR, by_hand, exported, tensor
 
 empty, shipped = session.empty, session.shipped
 PATIENCE = 60.0
@@ -184,9 +186,7 @@ def test_preparations_are_in_the_order_of_what_they_got_right():
 def bring_on_page(at, *files, name="mine"):
     at.session_state["bring"] = True
     settle(at.run())
-    at.get_by_key("import-model").upload(*files) if hasattr(at.get_by_key("import-model"), "upload") else at.get_by_key(
-        "import-model"
-    ).set_value(list(files))
+    at.file_uploader(key="import-model").set_value(list(files))
     at.text_input(key="import-name").set_value(name)
     settle(at.run())
     at.button(key="import-start").click()
@@ -198,7 +198,7 @@ def bring_on_page(at, *files, name="mine"):
 
 def test_on_the_page_it_is_brought_kept_and_attacked(shipped, onnx):
     at = bring_on_page(open_view("models"), ("m.onnx", onnx, "application/octet-stream"))
-    assert list(at.get_by_key("import-tried").value["preprocessing"])[0] == "unit"
+    assert next(iter(at.get_by_key("import-tried").value["preprocessing"])) == "unit"
     assert "as ONNX defines it" in drawn(at)
     at.button(key="import-keep").click()
     settle(at.run())

@@ -36,7 +36,6 @@ def empty(tmp_path, monkeypatch):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     monkeypatch.setenv("LSP_CHECKPOINTS", str(folder))
-    monkeypatch.setenv("LSP_IMPORTED", str(tmp_path / "imported"))
     monkeypatch.setenv("LSP_DATA", str(tmp_path / "no-data"))
     monkeypatch.setattr(panel, "LONGEST", 5.0)  # a run of a script must end, however slow the machine
     monkeypatch.setattr(state, "SURVEYED", SURVEYED)

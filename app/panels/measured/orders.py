@@ -1,4 +1,4 @@
-"""Measure more from the page: an evaluation or an audit is ordered, watched, stopped and taken up again."""
+"""Measure more from the page: an evaluation or an audit is ordered."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import streamlit as st
 from app.figures.cost import costs, lasts
 from app.figures.naming import usual_label
 from app.figures.text import plain, sentence
+from app.panels.measured.line import draw_cut_off, watch
 from app.state.measure import Order
-from app.state.orders import Board, board
+from app.state.orders import board
 from app.state.shelf import path_of
-from app.state.task import Task
 from lsp_core import Card
 from lsp_core.attacks.contract import check_settings
 from lsp_core.attacks.norms import NORMS
@@ -23,10 +23,8 @@ from lsp_core.audit import Audited
 from lsp_core.evaluation.entry import Entry
 from lsp_core.radius import parse_eps, show_eps
 
-GLANCE = 1.0  # seconds between two looks at what goes on
 IMAGES, AUDITED, MOST = 1000, 128, 100_000
 WORKS = {"evaluation": "Attack", "audit": "Audit (quick form)"}
-STATES = {"done": "✓", "failed": "✕", "stopped": "·"}
 
 
 def draw_orders(
@@ -115,62 +113,3 @@ def audit_costs(name: str, audited: Mapping[str, Audited]) -> str:
         f"The last one took {lasts(before.seconds)}. It was of {before.date}, in {before.form} form on {before.n} "
         "images: the new one takes its place."
     )
-
-
-def watch(boards: Sequence[Board]) -> None:
-    """Draw what runs, waits and has ended, again and again while something goes on."""
-    running, over = any(orders.active for orders in boards), [orders.over for orders in boards]
-
-    @st.fragment(run_every=GLANCE if running else None)
-    def look() -> None:
-        if [orders.over for orders in boards] != over:
-            st.rerun()  # the whole page: there are new figures
-        for place, orders in enumerate(boards):
-            for task in orders.tasks:
-                draw_task(task, f"{place}-{task.number}")
-
-    with st.container(key="orders"):
-        look()
-
-
-def draw_task(task: Task, key: str) -> None:
-    """Draw one order on its way, or what came of it; ``key`` is that of its button."""
-    if not task.active:
-        if task.state != "stopped":
-            st.markdown(f"{STATES[task.state]} {said(task.order)}: {sentence(task.said)}")
-        return
-    bar, button = st.columns([5, 1], vertical_alignment="center")
-    bar.progress(min(1.0, task.done / task.total) if task.total else 0.0, f"{said(task.order)}: {progress(task)}")
-    button.button("Stop", key=f"stop-order-{key}", on_click=task.stop, width="stretch")
-
-
-def progress(task: Task) -> str:
-    """Say how far an order is."""
-    if task.stop_wanted:
-        return "stops at its next step"
-    if task.state == "waiting":
-        return "waits for the one before it"
-    unit = "passes" if task.order.work == "evaluation" else "checks"
-    left = task.seconds_left
-    when = "" if left is None else f", {'at most ' if unit == 'passes' else 'about '}{lasts(left)} left"
-    return f"{task.done:,} of {task.total:,} {unit}{when}" if task.total else "begins"
-
-
-def draw_cut_off(orders: Board, order: Order, number: int) -> None:
-    """Draw an order that is neither over nor on its way."""
-    words, again, away = st.columns([4, 1, 1], vertical_alignment="center")
-    begun = "goes on where it was" if order.work == "evaluation" else "begins anew"
-    words.markdown(f"· {said(order)}: not over; it {begun}.")
-    again.button("Go on", key=f"go-on-{number}", on_click=go_on, args=(orders, order), width="stretch")
-    away.button("Forget", key=f"forget-{number}", on_click=orders.forget, args=(order,), width="stretch")
-
-
-def go_on(orders: Board, order: Order) -> None:
-    """Take an order up again."""
-    orders.place_order(order)
-
-
-def said(order: Order) -> str:
-    """Say what is measured."""
-    what = f"under {usual_label(order.attack)}" if order.work == "evaluation" else "audit"
-    return f"{plain(order.checkpoint)} {plain(what)}, {order.norm} {show_eps(order.eps)}, n = {order.n}"

@@ -10,9 +10,9 @@ from app.figures.recipe import recipe
 from app.figures.summary import Summary, summaries
 from app.figures.text import plain, sentence
 from app.figures.training import training_charts
-from app.panels.bring import draw_bring
 from app.panels.card import draw_card
 from app.panels.choice import choose_checkpoints
+from app.panels.measured.bring import draw_bring
 from app.panels.recipe import draw_recipe
 from app.panels.take import take_away
 from app.panels.versus import draw_versus

@@ -65,14 +65,13 @@ def choose_order(
     left, middle = st.columns([2, 1])
     name = left.selectbox("Checkpoint", list(cards), key="order-checkpoint")
     works = [work for work in WORKS if work != "audit" or cards[name].gradient]
-    if len(works) == 1:
+    if st.session_state.get("order-work") not in works:
         st.session_state["order-work"] = works[0]
+    if not cards[name].gradient:
         st.caption(
             f"{plain(name)} has no gradient with respect to the pixels: only attacks that need none, and no audit."
         )
-    work = middle.segmented_control(
-        "Work", works, format_func=WORKS.__getitem__, key="order-work", default="evaluation", required=True
-    )
+    work = middle.segmented_control("Work", works, format_func=WORKS.__getitem__, key="order-work", required=True)
     card, attack = cards[name], ""
     one, two, three, four = st.columns(4)
     if work == "evaluation":

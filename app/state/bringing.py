@@ -5,6 +5,7 @@ Its bytes stay in memory: what is written is a checkpoint made of them, under a 
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from app.state.cores import quiet
 from app.state.images import test_images
 from app.state.jobs import Cancelled, tell
-from app.state.shelf import folders, imported
+from app.state.shelf import imported, path_of
 from lsp_core import Card, save_checkpoint
 from lsp_core.cli.options import check_folder
 from lsp_core.models.outside.bring import bring
@@ -52,8 +53,9 @@ class Offer:
             ValueError: naming what is wrong with the name or the folder.
         """
         check_folder("LSP_IMPORTED", imported())
-        for place in folders():
-            new_path(place, self.name)
+        new_path(imported(), self.name)
+        if os.path.lexists(path_of(self.name)):
+            raise ValueError(f"name is {self.name}, but a shipped checkpoint has that one: give another.")
 
 
 @dataclass

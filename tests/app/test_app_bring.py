@@ -180,7 +180,7 @@ def test_preparations_are_in_the_order_of_what_they_got_right():
     origin = Origin("m.onnx", "f" * 64, tried=(Tried("unit", 10, 20), Tried("bytes", 15, 20)))
     rows = tried_rows(origin)
     assert [(row["preprocessing"], row["right"]) for row in rows] == [("bytes", 75.0), ("unit", 50.0)]
-    assert rows[1]["95 %"] == "29.9 to 70.1"  # Wilson, by hand: 0.5 +- 1.96 sqrt(0.25 / 20 + 0.0480) / 1.192
+    assert rows[1]["95 %"] == "29.9 to 70.1"  # Wilson, by hand: 0.5 +- 1.96 sqrt(0.25 / 20 + 3.84 / 1600) / 1.192
 
 
 def bring_on_page(at, *files, name="mine"):

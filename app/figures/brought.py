@@ -12,7 +12,7 @@ SIGNS = {"pass": "✓", "fail": "✕"}
 
 def tried_rows(origin: Origin) -> list[dict[str, str | float | int]]:
     """Return a line for each preparation of images that was tried, the best first; accuracies are percent."""
-    rows = []
+    rows: list[dict[str, str | float | int]] = []
     for one in sorted(origin.tried, key=lambda one: -one.right):
         low, high = wilson_interval(one.right, one.n)
         interval = f"{100 * low:.1f} to {100 * high:.1f}"

@@ -121,11 +121,11 @@ def own_attack(eps: float, norm: Norm, offered: Sequence[str] = OFFERED) -> Atta
     try:
         attack = kind.make(eps, norm, **given)
     except ValueError as error:
-        instead, called = PGD(eps, steps=DEFAULT_STEPS, norm=norm, early_stop=False), "the quick look"
         if "pgd" not in offered:
-            instead, called = kind.make(eps, norm), "its usual form"
-        st.error(sentence(f"{error} Until then {called} stands in."))
-        return instead
+            st.error(sentence(f"{error} Until then its usual form stands in."))
+            return kind.make(eps, norm)
+        st.error(sentence(f"{error} Until then the quick look stands in."))
+        return PGD(eps, steps=DEFAULT_STEPS, norm=norm, early_stop=False)
     told = f"{kind.about}; " if kind.about else ""
     st.caption(f"{plain(label(attack))}: {told}at most {most_steps(attack):,} steps a model.")
     return attack

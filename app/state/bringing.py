@@ -118,7 +118,7 @@ class Bringing:
     def _work(self, preparation: str | None, keep: bool) -> None:
         if self.card is None or self.card.origin is None or self.card.origin.preparation != preparation:
             self.model, self.card = self._try(preparation)
-        if keep and self.model is not None:
+        if keep and self.model is not None and self.card is not None:
             self.offer.check()  # somebody may have taken the name meanwhile
             save_checkpoint(new_path(imported(), self.offer.name), self.model, self.card)
 

@@ -46,19 +46,18 @@ def path_of(name: str) -> Path:
 
 def catalogue() -> tuple[dict[str, Card], dict[str, str]]:
     """Return the cards of all checkpoints by name, and a sentence for each file that is none or that nobody sees."""
-    cards, problems = {}, {}
+    cards: dict[str, Card] = {}
+    problems: dict[str, str] = {}
     for place in folders():
         found, said = _catalogue(str(place), _states(place, "*.safetensors"))
-        for name, value in {**found, **said}.items():
-            if path_of(name).parent != place:
-                problems[f"{place.name}/{name}"] = (
-                    f"{place.name}/{name}.safetensors is not shown, because {folder().name}/ has a checkpoint of that "
-                    "name: give it another."
-                )
-            elif isinstance(value, Card):
-                cards[name] = value
-            else:
-                problems[name] = value
+        hidden = {name for name in (*found, *said) if path_of(name).parent != place}
+        cards.update((name, card) for name, card in found.items() if name not in hidden)
+        problems.update((name, problem) for name, problem in said.items() if name not in hidden)
+        for name in sorted(hidden):
+            problems[f"{place.name}/{name}"] = (
+                f"{place.name}/{name}.safetensors is not shown, because {folder().name}/ has a checkpoint of that "
+                "name: give it another."
+            )
     return cards, problems
 
 

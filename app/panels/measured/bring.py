@@ -28,12 +28,14 @@ LARGER = "Up to 10 MB a file here; a larger one is brought by `lsp import FILE -
 
 def draw_bring(cards: Mapping[str, Card]) -> None:
     """Draw the form, how far it is, and what came of it."""
+    found: Bringing | None = st.session_state.get("bringing")
+    st.session_state.setdefault("bring", found is not None)  # open again for who comes back from another page
     pane = st.expander("Bring a model", icon=":material/upload:", key="bring", on_change="rerun")
     if not pane.open:  # only now are the data sets looked for
         return
     with pane:
         draw_form(cards)
-        found: Bringing | None = st.session_state.get("bringing")
+        found = st.session_state.get("bringing")
         if found is not None:
             watch(found)
             draw_end(found)

@@ -190,8 +190,9 @@ def write_folder(base, titles, size=8):
 
 @pytest.fixture(autouse=True)
 def _no_surroundings(monkeypatch, tmp_path):
-    """No test reads or fills a person's own cache."""
+    """No test reads or fills a person's own cache, or sees the models that a person has brought."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LSP_IMPORTED", str(tmp_path / "imported"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from lsp_core.radius import show_eps
 from lsp_core.training.objectives import OBJECTIVES
 from lsp_core.types import Record
 
-MARKS = {"baseline": "■ baseline", "LSP": "● LSP"}  # the shapes that charts have for them
+MARKS = {"baseline": "■ baseline", "LSP": "● LSP", "brought": "brought"}  # the shapes that charts have for them
 Cell = str | float | int | list[float] | list[str] | None
 
 
@@ -30,8 +30,8 @@ class Summary:
 
     @property
     def training(self) -> str:
-        """Which of two twins it is."""
-        return "baseline" if self.card.lsp is None else "LSP"
+        """See ``training_of``."""
+        return training_of(self.card)
 
     @property
     def strongest(self) -> Entry | None:
@@ -73,6 +73,13 @@ class Summary:
             "audit": self.audit,
             "held out": [percent(epoch["robust_accuracy"]) for epoch in history(self.card)],
         }
+
+
+def training_of(card: Card) -> str:
+    """Return which of two twins a checkpoint is, or that it was brought from outside."""
+    if card.origin is not None:
+        return "brought"
+    return "baseline" if card.lsp is None else "LSP"
 
 
 def percent(share: float) -> float:

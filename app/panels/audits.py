@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app.figures.html import render
+from app.figures.summary import training_of
 from app.panels.checklist import checklist
 from lsp_core import Card
 from lsp_core.audit import Audited
@@ -18,6 +19,6 @@ def draw_audits(names: Sequence[str], cards: Mapping[str, Card], audited: Mappin
     if not there:
         return
     st.subheader("Do attacks fail for another reason?", anchor=False)
-    drawn = [{"name": name, "lsp": cards[name].lsp is not None, "audit": checklist(audited[name])} for name in there]
+    drawn = [{"name": name, "training": training_of(cards[name]), "audit": checklist(audited[name])} for name in there]
     with st.container(key="audits"):
         st.html(render("audits", cards=drawn))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.figures.brought import brought
 from app.figures.html import render
 from app.figures.naming import role_of, short_name
+from app.figures.summary import training_of
 from app.figures.text import plain
 from app.panels.checklist import checklist
 from lsp_core import Card
@@ -25,7 +27,7 @@ def draw_card(name: str, card: Card, entries: Sequence[Entry], audited: Audited 
             render(
                 "card",
                 name=name,
-                lsp=card.lsp is not None,
+                training=training_of(card),
                 facts=facts,
                 headline=headline(card, entries),
                 audit=checklist(audited),
@@ -34,10 +36,12 @@ def draw_card(name: str, card: Card, entries: Sequence[Entry], audited: Audited 
         with st.expander("Card"):
             config = {key: value for key, value in card.config.items() if key != "history"}
             st.code(card.command or "unknown", language="bash")
-            trained = (
-                f"Trained {plain(card.date) or 'on an unknown day'}, seed {card.seed}, kept after epoch {card.epoch}."
-            )
-            st.markdown(f"{trained} {held_out(card)}")
+            if card.origin is None:
+                trained = plain(card.date) or "on an unknown day"
+                st.markdown(f"Trained {trained}, seed {card.seed}, kept after epoch {card.epoch}. {held_out(card)}")
+            else:
+                st.markdown(f"Brought from outside, {plain(card.date)}; nothing is known of its training.")
+                st.html(render("brought", **brought(card.origin)))
             left, right = st.columns(2)
             left.json({"lsp": card.lsp, "training": config}, expanded=True)
             about = {key: getattr(card, key) for key in ("classes", "mean", "std", "versions")}

@@ -19,7 +19,7 @@ FILTERS: dict[str, Callable[[Summary], str]] = {
     "Objective": lambda one: one.card.objective,
     "Trained": lambda one: MARKS[one.training],
 }
-CHIPS = ["#B4531A", "#1F6FB5"]  # those of the style sheet, of baselines and of LSP
+CHIPS = ["#B4531A", "#1F6FB5", "#5F6670"]  # those of the style sheet, of baselines, of LSP, and of what was brought
 HIGHEST = 430  # pixels; then it scrolls
 ROW, HEAD, NAME = 35, 38, 250
 

@@ -73,6 +73,8 @@ def choose_picture(pair: Pair, attack: Attack) -> Picture:
 
 def opening(pair: Pair, rows: Sequence[int]) -> int:
     """Return the image that most surely is kept by one model alone, by what one gradient foresees; else the first."""
+    if not all(of.card.gradient for of in pair):
+        return rows[0]
     first, second = foreseen(pair, pair[0].card.eps)
     apart = [min(abs(a), abs(b)) if a * b < 0 else 0.0 for a, b in zip(first, second, strict=True)]
     return rows[apart.index(max(apart))]

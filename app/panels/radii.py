@@ -31,12 +31,15 @@ def draw_radii(job: Job) -> None:
     st.subheader("How far can each be trusted with this image?", anchor=False)
     lanes = [lane for lane in job.lanes if lane.trace is not None]
     quests = _quests(job)
+    blind = not all(lane.model.card.gradient for lane in lanes)
+    if blind:
+        st.caption("Neither end can be looked for where a model has no gradient with respect to the pixels.")
     columns = st.columns(2)
     for column, kind in zip(columns, BUTTONS, strict=True):
         words, about = BUTTONS[kind]
         mine = [quest for quest in quests if quest.kind == kind]
         over = any(quest.active for quest in mine) or (bool(mine) and all(quest.state == "done" for quest in mine))
-        if column.button(words, key=kind, help=about, disabled=over, width="stretch"):
+        if column.button(words, key=kind, help=about, disabled=over or blind, width="stretch"):
             quests = [quest for quest in quests if quest.kind != kind] + [_begin(job, lane, kind) for lane in lanes]
             st.session_state["quests"] = (_identity(job), quests)
             _wait(quests, QUICK)

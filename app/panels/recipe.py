@@ -16,6 +16,8 @@ def draw_recipe(found: dict[str, Any] | None, card: Card) -> None:
     if found is not None:
         with st.container(key="recipe"):
             st.html(render("recipe", **found))
+    elif card.origin is not None:
+        st.caption("Nobody here knows: this model was brought from outside.")
     elif card.lsp is None:
         st.caption("Nothing: this is a baseline, trained on the task alone.")
     else:

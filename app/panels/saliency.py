@@ -18,6 +18,7 @@ from lsp_core.explain.saliency import METHODS, Method
 from lsp_core.explain.trust import RADIUS
 
 GLANCE, PATIENCE = 0.2, 1.0  # seconds between two looks, and until Stop is offered
+WITHOUT_GRADIENT = ("Occlusion",)
 SHARE = 0.99  # of the pixels lie below full colour
 
 
@@ -25,11 +26,14 @@ def draw_saliency(job: Job) -> None:
     """Draw the maps of the clean and of the adversarial image, on one scale for both models."""
     left, right = st.columns([2, 2], vertical_alignment="bottom")
     left.subheader("Where does each model look?", anchor=False)
-    st.session_state.setdefault("method", next(iter(METHODS)))
+    blind = not all(lane.model.card.gradient for lane in job.lanes)
+    offered = [name for name in METHODS if name in WITHOUT_GRADIENT or not blind]
+    if st.session_state.get("method") not in offered:
+        st.session_state["method"] = offered[0]
     shape = tuple(job.request.image.shape)
     right.selectbox(
         "Saliency method",
-        list(METHODS),
+        offered,
         format_func=lambda name: f"{name} · {_cost(METHODS[name], shape)}",
         key="method",
         persist_state="session",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import streamlit as st
@@ -11,7 +11,7 @@ import streamlit as st
 from app.figures.text import plain, sentence
 from app.panels.controls import CONTROLS
 from lsp_core import Card
-from lsp_core.attacks import APGD, PGD, fast
+from lsp_core.attacks import APGD, PGD, Square, fast
 from lsp_core.attacks.describe import label, most_steps
 from lsp_core.attacks.table import ATTACKS
 from lsp_core.radius import show_eps
@@ -36,6 +36,8 @@ PRESETS: dict[str, tuple[str, Callable[[float, Norm], Attack]]] = {
 }
 # All but those of which nobody sees a step: one needs a third model, one takes a minute.
 OFFERED = [name for name in ATTACKS if name not in ("transfer", "autoattack")]
+BLIND_QUERIES = 500  # that the page opens with: a second or two for small models
+BLIND = [name for name in OFFERED if not ATTACKS[name].gradient]  # what a model without a gradient can be under
 
 
 def default_attack(card: Card, norm: Norm = "Linf") -> PGD:
@@ -44,6 +46,27 @@ def default_attack(card: Card, norm: Norm = "Linf") -> PGD:
         return PGD(card.eps, steps=DEFAULT_STEPS, early_stop=False)
     like = card.eps * math.sqrt(math.prod(card.image_shape)) / 2  # half of what the Linf ball reaches in L2
     return PGD(min(L2_RADII, key=lambda radius: abs(radius - like)), steps=DEFAULT_STEPS, norm="L2", early_stop=False)
+
+
+def opening_attack(cards: Sequence[Card]) -> Attack:
+    """Return the attack that a pair opens with: one that both can be under."""
+    usual = default_attack(cards[0])
+    return usual if all(card.gradient for card in cards) else Square(usual.eps, queries=BLIND_QUERIES)
+
+
+def choose_blind(card: Card, without: str) -> Attack:
+    """Draw the settings for a pair of which one, named ``without``, has no gradient."""
+    st.caption(
+        f"{plain(without)} has no gradient with respect to the pixels, so only attacks that need none are offered."
+    )
+    st.session_state["preset"] = OWN
+    for key, value in {"norm": "Linf", "own-queries": BLIND_QUERIES}.items():
+        st.session_state.setdefault(key, value)
+    if st.session_state.get("attack") not in BLIND:
+        st.session_state["attack"] = BLIND[-1]
+    st.segmented_control("Norm", get_args(Norm), key="norm", required=True, persist_state="session", help=HELP["norm"])
+    norm: Norm = st.session_state["norm"]
+    return own_attack(choose_radius(card, norm), norm, BLIND)
 
 
 def choose_attack(card: Card) -> Attack:
@@ -87,10 +110,10 @@ def radii(card: Card, norm: Norm) -> list[float]:
     return sorted(usual | ({value / 255 for value in LINF_STEPS} if norm == "Linf" else set(L2_RADII)))
 
 
-def own_attack(eps: float, norm: Norm) -> Attack:
+def own_attack(eps: float, norm: Norm, offered: Sequence[str] = OFFERED) -> Attack:
     """Draw an attack of the table and the settings that it takes; what cannot be meant leaves a sentence."""
     st.session_state.setdefault("attack", "pgd")
-    name = st.selectbox("Attack of the table", OFFERED, key="attack", persist_state="session")
+    name = st.selectbox("Attack of the table", offered, key="attack", persist_state="session")
     kind = ATTACKS[name]
     given = {key: CONTROLS[key](kind) for key in CONTROLS if key in kind.takes or key == "seed"}
     if "early_stop" in kind.takes:
@@ -98,6 +121,9 @@ def own_attack(eps: float, norm: Norm) -> Attack:
     try:
         attack = kind.make(eps, norm, **given)
     except ValueError as error:
+        if "pgd" not in offered:
+            st.error(sentence(f"{error} Until then its usual form stands in."))
+            return kind.make(eps, norm)
         st.error(sentence(f"{error} Until then the quick look stands in."))
         return PGD(eps, steps=DEFAULT_STEPS, norm=norm, early_stop=False)
     told = f"{kind.about}; " if kind.about else ""

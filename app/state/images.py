@@ -48,9 +48,19 @@ def test_images(name: str) -> ImageDataset:
         return sample
 
 
+@st.cache_data(show_spinner=False)
+def are_here(name: str) -> bool:
+    """Whether there are test images of a data set, or a sample of them."""
+    try:
+        test_images(name)
+    except DatasetError:
+        return False
+    return True
+
+
 def forget_images() -> None:
     """Read test images, and all that hangs on which they are, anew: a data set has come."""
-    for kept in (test_images, reference_rows, image_ids):
+    for kept in (test_images, are_here, reference_rows, image_ids):
         kept.clear()
 
 

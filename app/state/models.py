@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 from torch import Tensor
 
-from app.state.shelf import folder, modified
+from app.state.shelf import modified, path_of
 from app.state.turns import Turns
 from lsp_core import Card, load_checkpoint
 from lsp_core.device import pick_device
@@ -36,12 +36,12 @@ class LoadedModel:
 
 
 def load(name: str) -> LoadedModel:
-    """Load a checkpoint of the folder; a file that was replaced is loaded anew.
+    """Load a checkpoint; a file that was replaced is loaded anew.
 
     Raises:
         ValueError: if it is none, or $LSP_DEVICE names a device that is not here.
     """
-    path = folder() / f"{name}.safetensors"
+    path = path_of(name)
     return _load(str(path), modified(path), pick_device(os.environ.get("LSP_DEVICE") or "auto"))
 
 

@@ -21,6 +21,7 @@ from lsp_core.workers import take_threads
 
 FILE = ".orders.json"
 KEPT = 4  # orders that are over and still told of
+_TURN = threading.Lock()  # of all folders one at a time
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Board:
         take_threads(1)
         while True:
             task = self._waiting.get()
-            ended = "stopped" if task.stop_wanted else self._do(task)
+            with _TURN:
+                ended = "stopped" if task.stop_wanted else self._do(task)
             if ended != "stopped":
                 with self._change:
                     self._write([one for one in self._read() if one != task.order])

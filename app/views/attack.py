@@ -15,7 +15,7 @@ from app.panels.lanes import lane_names
 from app.panels.link import open_link
 from app.panels.marks import Pair, draw_marks
 from app.panels.pair import SURE_CHOICE, choose_models, load_pair
-from app.panels.settings import choose_attack, default_attack
+from app.panels.settings import choose_attack, choose_blind, opening_attack
 from app.panels.share import draw_share
 from app.panels.stage import current_job, watch
 from app.panels.table import LATE, PANELS
@@ -80,7 +80,8 @@ def choose(cards: dict[str, Card], names: tuple[str, str]) -> tuple[Request, boo
         picture = uploaded_picture(pair[0].card) or picture
     if picture is None:
         st.stop()
-    attack = choose_attack(pair[0].card)
+    blind = next((of.name for of in pair if not of.card.gradient), None)
+    attack = choose_attack(pair[0].card) if blind is None else choose_blind(pair[0].card, blind)
     busy = "job" in st.session_state and st.session_state["job"].active
     asked = st.button("Attack both", key="run-attack", type="primary", width="stretch", disabled=busy)
     return Request(pair, picture.image, picture.label, picture.key, attack, picture.row), asked, marks
@@ -108,7 +109,7 @@ def attack_before(pair: Pair) -> Attack:
     """Return the attack that a pair is under on the page: the last, else the one that it opens with."""
     job: Job | None = st.session_state.get("job")
     known = job is not None and [of.digest for of in job.request.models] == [of.digest for of in pair]
-    return job.request.attack if job is not None and known else default_attack(pair[0].card)
+    return job.request.attack if job is not None and known else opening_attack([of.card for of in pair])
 
 
 def mark(place: Any, job: Job) -> None:

@@ -12,6 +12,7 @@ from app.figures.text import plain, sentence
 from app.figures.training import training_charts
 from app.panels.card import draw_card
 from app.panels.choice import choose_checkpoints
+from app.panels.measured.bring import draw_bring
 from app.panels.recipe import draw_recipe
 from app.panels.take import take_away
 from app.panels.versus import draw_versus
@@ -26,6 +27,7 @@ def main() -> None:
     st.title("Models", anchor=False)
     for problem in [*problems.values(), *complaints]:
         st.warning(sentence(problem))
+    draw_bring(cards)
     if not cards:
         st.info(
             f"There is none in {plain(folder().name)}/: `python -m lsp_core train digits --out checkpoints` makes one."

@@ -22,7 +22,7 @@ from app.panels.measured.orders import draw_orders
 from app.panels.measured.pairwise import draw_pairwise
 from app.panels.measured.report import offer_report
 from app.panels.take import take_away
-from app.state.shelf import audits, catalogue, evaluations, folder
+from app.state.shelf import audits, catalogue, evaluations, folders
 from lsp_core import Card
 from lsp_core.attacks.table import rank
 from lsp_core.audit import Audited
@@ -45,7 +45,7 @@ def main() -> None:
         st.title("How much accuracy survives the attack?", anchor=False)
         draw_figures(choose_subset(choose_dataset(found), summaries(cards, records, audited)), cards, audited)
     if cards:
-        draw_orders(folder(), cards, records, audited)
+        draw_orders(folders(), cards, records, audited)
 
 
 def draw_figures(whole: Sequence[Measured], cards: Mapping[str, Card], audited: Mapping[str, Audited]) -> None:

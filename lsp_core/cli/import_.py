@@ -21,7 +21,7 @@ from lsp_core.models.outside.bring import bring
 from lsp_core.models.outside.foreign import Foreign, read_foreign
 from lsp_core.models.outside.formats import OutsideError, check_bytes
 from lsp_core.store.card import Card
-from lsp_core.store.checkpoint import checkpoint_weights, save_checkpoint
+from lsp_core.store.checkpoint import checkpoint_weights, new_path, save_checkpoint
 from lsp_core.store.files import write_json
 from lsp_core.store.origin import Origin
 
@@ -58,11 +58,7 @@ def import_(
     check_json(json_path)
     check_folder("out", out)
     called = name or re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "model"
-    if not re.fullmatch(r"\w[\w.-]{0,99}", called):
-        raise ValueError(f"name is {called!r}, but it must be of letters, digits, points, - and _, at most 100.")
-    path = out / f"{called}.safetensors"
-    if path.exists():
-        raise ValueError(f"name is {called}, but {path} is there already: give another name, or remove it.")
+    path = new_path(out, called)
     foreign = opened(file, architecture)
     images = load_dataset(data, "test", data_root, download=download, size=size or foreign.side)
     listed = read_classes(classes) if classes else None
@@ -138,11 +134,18 @@ def show(card: Card, origin: Origin) -> None:
         chosen = "chosen" if one.name == origin.preparation else ""
         rows.add_row(one.name, f"{one.right / one.n:.1%}", str(one.n), f"{low:.1%} to {high:.1%}", chosen)
     console.print(rows)
-    best = next(one for one in origin.tried if one.name == origin.preparation)
-    if wilson_interval(best.right, best.n)[0] <= 1 / len(card.classes):
-        console.print(f"{best.name} does not do better than chance: are these its images, and its classes in order?")
+    if said := doubt(card, origin):
+        console.print(said)
     checks = Table("check", "status", "evidence")
     for check in origin.checks:
         status = Text("pass", "green") if check.passed else Text("fail", "red")
         checks.add_row(Text(check.name), status, Text(check.evidence))
     console.print(checks)
+
+
+def doubt(card: Card, origin: Origin) -> str:
+    """Return a sentence if the model guesses as far as anybody can tell, "" if it does better than that."""
+    chosen = next(one for one in origin.tried if one.name == origin.preparation)
+    if wilson_interval(chosen.right, chosen.n)[0] > 1 / len(card.classes):
+        return ""
+    return f"{chosen.name} does not do better than chance: are these its images, and its classes in order?"

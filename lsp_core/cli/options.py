@@ -125,7 +125,7 @@ def check_gradient(card: Card, attacks: Iterable[str]) -> None:
         ValueError: naming the attack and those that there are.
     """
     wanting = [name for joined in attacks for name in joined.split("+") if name in ATTACKS and ATTACKS[name].gradient]
-    if card.origin and not card.origin.gradient and wanting:
+    if not card.gradient and wanting:
         others = names(name for name, kind in ATTACKS.items() if not kind.gradient)
         raise ValueError(f"{card.name} has no gradient for {wanting[0]} to follow: choose of {others}.")
 

@@ -72,6 +72,11 @@ class Card(Stored):
         return float(self.config.get("eps", USUAL_EPS))
 
     @property
+    def gradient(self) -> bool:
+        """Whether the model has one with respect to the pixels; without it only attacks that need none make sense."""
+        return self.origin is None or self.origin.gradient
+
+    @property
     def twin(self) -> str:
         """The name of the checkpoint that differs in nothing but the LSP term."""
         return twin_of(self.name)

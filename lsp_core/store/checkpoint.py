@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import torch
@@ -17,6 +19,9 @@ from lsp_core.store.files import replacing
 from lsp_core.store.schema import SchemaError, parse
 from lsp_core.store.weights import weights_sha256
 from lsp_core.types import Classifier
+
+OF_TRAINING = (".last", ".resume")  # NAME.last and NAME.resume belong to a training run
+KEPT_FOR = (*OF_TRAINING, ".audit")  # NAME.audit.json is an audit
 
 
 class CheckpointError(ValueError):
@@ -88,6 +93,22 @@ def _unfilled(card: Card, weights: dict[str, Tensor]) -> Classifier:
         return build_model(card.model, card.image_shape, len(card.classes), card.mean, card.std)
 
 
+def new_path(folder: str | Path, name: str) -> Path:
+    """Return where a checkpoint of a name that somebody chose will stand.
+
+    Raises:
+        ValueError: if it is no name for a file, or one that is there already.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise ValueError(f"name is {name!r:.110}, but it must be of letters, digits, points, - and _, at most 100.")
+    if name.endswith(KEPT_FOR):
+        raise ValueError(f"name is {name!r:.110}, but names that end with {', '.join(KEPT_FOR)} belong to other files.")
+    path = Path(folder) / f"{name}.safetensors"
+    if os.path.lexists(path):
+        raise ValueError(f"name is {name}, but {path} is there already: give another name, or remove it.")
+    return path
+
+
 def checkpoint_weights(path: str | Path) -> str:
     """Return the SHA-256 of a checkpoint's weights alone, see ``weights_sha256``.
 
@@ -104,8 +125,8 @@ def list_checkpoints(folder: str | Path) -> tuple[dict[str, Card], dict[str, str
     """Return the cards of all checkpoints in a folder by file name without suffix, and a sentence for each bad file."""
     cards, problems = {}, {}
     for path in sorted(Path(folder).glob("*.safetensors")):
-        if path.stem.endswith((".last", ".resume")) or path.name.startswith("."):
-            continue  # NAME.last and NAME.resume belong to a training run
+        if path.stem.endswith(OF_TRAINING) or path.name.startswith("."):
+            continue
         try:
             cards[path.stem] = read_card(path)
         except CheckpointError as error:

@@ -12,7 +12,7 @@ from samples import audit, entry, kept
 from session import DIGITS, open_view, settle, texts
 
 from app.figures.cost import costs, lasts
-from app.panels.measured.orders import progress
+from app.panels.measured.line import progress
 from app.state import measure, task
 from app.state.cores import urgent
 from app.state.jobs import Cancelled

@@ -110,6 +110,7 @@ def server(laboratory, browser):
     environment = {
         **os.environ,
         "LSP_CHECKPOINTS": str(laboratory / "checkpoints"),
+        "LSP_IMPORTED": str(laboratory / "imported"),
         "LSP_DATA": str(laboratory / "no-data"),
         "XDG_CACHE_HOME": str(laboratory / "cache"),
     }

@@ -1,1 +1,1 @@
-"""Panels of the pages that show what was measured: they need Altair, which the attack page opens without."""
+"""Panels of the other pages, in a folder of their own: the attack page opens without what they need."""

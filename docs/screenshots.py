@@ -61,7 +61,11 @@ def wait_for(address: str) -> None:
 def attacked(page: Page) -> None:
     """Wait for the outcome, and until the gallery's images were tried."""
     page.locator(".st-key-step").get_by_role("button", name="Play").wait_for()
-    page.locator(".st-key-survey").get_by_text("Over 200 test images").wait_for()
+    for _ in range(10):  # a page looks on for some seconds only; on a slow machine it must look again
+        page.wait_for_timeout(25_000)
+        if "Over 200 test images" in page.locator(".st-key-survey").inner_text():
+            break
+        page.locator(".st-key-run-attack").get_by_role("button").click()
     page.wait_for_timeout(1000)
 
 

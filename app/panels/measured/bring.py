@@ -59,14 +59,15 @@ def draw_form(cards: Mapping[str, Card]) -> None:
     if st.button("Try it", key="import-start", type="primary", disabled=not files or busy):
         if found is not None:
             found.stop()
-        st.session_state["bringing"] = None
+        st.session_state["bringing"], st.session_state["import-problem"] = None, ""
         try:
             offer = offer_of({file.name: file.getvalue() for file in files}, dataset, name, architecture)
             offer.check()
+            st.session_state["bringing"] = Bringing(offer).begin()
         except ValueError as error:
-            st.error(sentence(str(error)))
-            return
-        st.session_state["bringing"] = Bringing(offer).begin()
+            st.session_state["import-problem"] = str(error)
+    if problem := st.session_state.get("import-problem"):
+        st.error(sentence(problem))
 
 
 def watch(found: Bringing) -> None:

@@ -210,6 +210,7 @@ def test_on_the_page_it_is_brought_kept_and_attacked(shipped, onnx):
     settle(settle(at.run()))
     assert at.selectbox(key="model-a").value == "mine"
     assert set(DIGITS) < set(at.selectbox(key="model-b").options)
+    assert at.selectbox(key="model-b").value in DIGITS
     assert not at.error
 
 

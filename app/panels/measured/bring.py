@@ -9,6 +9,7 @@ import streamlit as st
 from app.figures.brought import brought, tried_rows
 from app.figures.html import render
 from app.figures.text import plain, sentence
+from app.panels.pair import comparable
 from app.panels.versus import ATTACK
 from app.state.bringing import Bringing, offer_of
 from app.state.images import are_here
@@ -38,7 +39,7 @@ def draw_bring(cards: Mapping[str, Card]) -> None:
         found = st.session_state.get("bringing")
         if found is not None:
             watch(found)
-            draw_end(found)
+            draw_end(found, cards)
 
 
 def draw_form(cards: Mapping[str, Card]) -> None:
@@ -59,14 +60,15 @@ def draw_form(cards: Mapping[str, Card]) -> None:
     if st.button("Try it", key="import-start", type="primary", disabled=not files or busy):
         if found is not None:
             found.stop()
-        st.session_state["bringing"] = None
+        st.session_state["bringing"], st.session_state["import-problem"] = None, ""
         try:
             offer = offer_of({file.name: file.getvalue() for file in files}, dataset, name, architecture)
             offer.check()
+            st.session_state["bringing"] = Bringing(offer).begin()
         except ValueError as error:
-            st.error(sentence(str(error)))
-            return
-        st.session_state["bringing"] = Bringing(offer).begin()
+            st.session_state["import-problem"] = str(error)
+    if problem := st.session_state.get("import-problem"):
+        st.error(sentence(problem))
 
 
 def watch(found: Bringing) -> None:
@@ -89,7 +91,7 @@ def watch(found: Bringing) -> None:
     look()
 
 
-def draw_end(found: Bringing) -> None:
+def draw_end(found: Bringing, cards: Mapping[str, Card]) -> None:
     """Draw what came of it: a problem, or what is proposed and what was kept."""
     if found.active:
         return
@@ -107,7 +109,7 @@ def draw_end(found: Bringing) -> None:
         if said := doubt(card, origin):
             st.warning(sentence(said))
         st.html(render("brought", **brought(origin)))
-        draw_kept(card)
+        draw_kept(card, cards)
         return
     names = [str(row["preprocessing"]) for row in rows]
     chosen = st.selectbox(
@@ -124,10 +126,11 @@ def draw_end(found: Bringing) -> None:
         st.rerun()
 
 
-def draw_kept(card: Card) -> None:
-    """Draw where it is, and the button that opens the attack page with it."""
+def draw_kept(card: Card, cards: Mapping[str, Card]) -> None:
+    """Draw where it is, and the button that opens the attack page with it, beside another model where one fits."""
     st.markdown(f"**{plain(card.name)}** is kept in {plain(imported().name)}/.")
     if st.button("Attack it", key="attack-import", icon=":material/bolt:"):
-        st.session_state["model-a"] = card.name
-        st.session_state.pop("paired-with", None)
+        rivals = [name for name, other in cards.items() if name != card.name and comparable(other, card)]
+        rival = (rivals or [card.name])[0]
+        st.session_state.update({"model-a": card.name, "model-b": rival, "paired-with": card.name})
         st.switch_page(ATTACK)

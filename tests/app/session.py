@@ -91,7 +91,9 @@ def surveyed(at):
 
 def drawn(at):
     """All HTML on the page."""
-    return " ".join(block.value for block in at.html if "<style" not in block.value)
+    return " ".join(
+        block.value for block in at.html if "<style" not in block.value and 'id="controls"' not in block.value
+    )
 
 
 def read(markup):

@@ -22,7 +22,11 @@ def test_the_page_opens_with_an_attack_that_tells_the_twins_apart(shipped):
     assert ("fooled" in baseline) != ("fooled" in lsp)
     assert not at.error
     assert not at.warning
-    assert [block.value for block in at.subheader] == ["Are the neighbours kept?", "Where does each model look?"]
+    assert [block.value for block in at.subheader] == [
+        "Are the neighbours kept?",
+        "How far can each be trusted with this image?",
+        "Where does each model look?",
+    ]
     panels = drawn(at)
     assert panels.count("of 8</b> neighbours") == 2
     assert read(panels).count("in pixels") >= 2

@@ -38,7 +38,7 @@ def test_what_is_no_curve_stays_a_list_of_numbers():
 
 def test_the_checklist_draws_the_curve_in_place_of_its_numbers():
     drawn = checklist(audit(checks=(check({"eps": [0.0, 0.1], "accuracy": [0.9, 0.2], "rise": 0.0}),)))
-    markup = render("audits", cards=[{"name": "toy", "lsp": False, "audit": drawn}])
+    markup = render("audits", cards=[{"name": "toy", "training": "baseline", "audit": drawn}])
     assert 'title="accuracy against eps"' in markup
     assert "<b>20.0%</b>" in markup
     assert '<i style="height:20.00%"></i>' in markup

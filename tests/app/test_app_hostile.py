@@ -34,9 +34,9 @@ TAGS = "b|br|dd|details|div|dl|dt|figcaption|figure|i|img|li|p|small|span|style|
 def assert_harmless(markup):
     """Every tag is one of ours, no value broke out of an attribute, and what was written is there to read."""
     for tag in re.findall(r"<[^>]*>?", markup):
-        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-z]+="[^"<>]*")*>', tag), tag
-    attributes = set(re.findall(r' ([a-z]+)="', re.sub(r">[^<]*<", "><", markup)))
-    assert attributes <= {"class", "style", "title", "alt", "src", "role"}
+        assert re.fullmatch(rf'</?({TAGS})( open)?( [a-z-]+="[^"<>]*")*>', tag), tag
+    attributes = set(re.findall(r' ([a-z-]+)="', re.sub(r">[^<]*<", "><", markup)))
+    assert attributes <= {"class", "style", "title", "alt", "src", "role", "aria-label"}
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r' src="([^"]*)"', markup))
 
 
@@ -105,7 +105,11 @@ def test_every_page_shows_nothing_but_text(hostile):
 
 def test_the_panels_by_themselves():
     check = Check(EVIL, "fail", EVIL, EVIL, EVIL, {EVIL: [1, 2], "accuracy": [0.5, 0.4]})
-    card = {"name": EVIL, "lsp": False, "audit": checklist(audit(checks=(check,), left_out={EVIL: EVIL}, dataset=EVIL))}
+    card = {
+        "name": EVIL,
+        "training": "baseline",
+        "audit": checklist(audit(checks=(check,), left_out={EVIL: EVIL}, dataset=EVIL)),
+    }
     maps = [{"which": "clean", "picture": "data:image/png;base64,", "label": EVIL}]
     near = [{"label": EVIL, "mark": "new", "pixels": True, "distance": 0.5, "picture": "data:image/png;base64,"}]
     counts = {"kept": 1, "overlap": 2, "overlap_attacked": 0, "k": 8, "same": 1, "moved": 0.5}

@@ -33,6 +33,7 @@ def main() -> None:
     cards, _ = catalogue()
     records, problems = evaluations()
     audited, complaints = audits()
+    st.title("How much accuracy survives the attack?", anchor=False)
     for problem in [*problems, *complaints]:
         st.warning(sentence(problem))
     found = measured({name: entries for name, entries in records.items() if name in cards}, cards)
@@ -42,7 +43,6 @@ def main() -> None:
             "`python -m lsp_core evaluate checkpoints/NAME.safetensors --json checkpoints/NAME.json` does it."
         )
     else:
-        st.title("How much accuracy survives the attack?", anchor=False)
         draw_figures(choose_subset(choose_dataset(found), summaries(cards, records, audited)), cards, audited)
     if cards:
         draw_orders(folders(), cards, records, audited)

@@ -52,8 +52,8 @@ def test_models_are_chosen_compared_and_attacked(visitor):
     expect(visit.page.locator("table.apart")).to_contain_text("lsp.neighbors", timeout=PATIENCE)
     visit.key("attack-these").get_by_role("button").click()
     visit.settled()
-    shown = [visit.key(key).get_by_role("combobox") for key in ("model-a", "model-b")]
-    assert [box.input_value() for box in shown] == ["digits-cnn-standard", "digits-cnn-standard-lsp"]
+    for key, name in (("model-a", "digits-cnn-standard"), ("model-b", "digits-cnn-standard-lsp")):
+        expect(visit.key(key).get_by_role("combobox")).to_have_value(name)
 
 
 def choose(visit, key, name):

@@ -50,8 +50,10 @@ class Linf:
 
     def project(self, delta: Tensor, eps: Radius) -> Tensor:
         """Clip every pixel."""
-        bound = per_image(eps, delta) if isinstance(eps, Tensor) else torch.as_tensor(eps, dtype=delta.dtype)
-        return delta.clamp(-bound, bound)
+        if isinstance(eps, Tensor):
+            bound = per_image(eps, delta)
+            return delta.clamp(-bound, bound)
+        return delta.clamp(-eps, eps)
 
 
 class L2:

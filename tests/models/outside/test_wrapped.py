@@ -26,6 +26,7 @@ class Pooled(nn.Module):
     def __init__(self):
         super().__init__()
         self.fc = nn.Linear(1, 3)
+        self.fc.weight.data = torch.tensor([[1.0], [-1.0], [1.0]])  # were all above 0, the largest would give all three
 
     def forward(self, images):
         return self.fc(images.flatten(2).transpose(1, 2)).amax(1)

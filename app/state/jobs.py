@@ -25,7 +25,7 @@ from lsp_core.explain.trace import Trace, trace_attack
 from lsp_core.types import Attack
 from lsp_core.workers import side_by_side
 
-ABANDONED_AFTER = 30.0  # seconds without anybody looking: the page was closed
+ABANDONED_AFTER = 10.0  # seconds without anybody looking: the page was closed
 
 
 class Cancelled(Exception):

@@ -66,6 +66,8 @@ def attacked(page: Page) -> None:
         if "Over 200 test images" in page.locator(".st-key-survey").inner_text():
             break
         page.locator(".st-key-run-attack").get_by_role("button").click()
+    page.get_by_test_id("stMain").evaluate("node => node.scrollTo(0, 0)")
+    page.mouse.move(0, 0)
     page.wait_for_timeout(1000)
 
 

@@ -61,7 +61,7 @@ def _warm_up() -> None:
     """Attack a blank image with one checkpoint: torch, Captum and the data sets set much up at first use."""
     import torch
 
-    from app.panels.pair import FIRST_CHOICES
+    from app.panels.pair import first_choice
     from app.state.images import reference_rows
     from app.state.models import load
     from app.state.shelf import catalogue
@@ -69,8 +69,9 @@ def _warm_up() -> None:
     from lsp_core.explain.saliency import attribute
 
     cards, _ = catalogue()
-    if (name := next((name for name in (*FIRST_CHOICES, *cards) if name in cards), None)) is None:
+    if not cards:
         return
+    name = first_choice(cards)
     with contextlib.suppress(ValueError, OSError):  # the page says what is wrong with a checkpoint or a data set
         reference_rows(cards[name].dataset)
         loaded = load(name)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import session
 import torch
+from samples import make_card
 from session import SURVEYED, gallery, open_view, settle, surveyed, texts, verdicts
 
+from app.panels import pair
 from app.panels.gallery import PAGE
 from app.panels.map import map_data
 from app.panels.marks import outcomes_of
+from app.state import images as state
 from app.state.images import reference_rows
-from lsp_core import load_dataset
+from lsp_core import ImageDataset, load_dataset
+from lsp_core.data.sheets import write_sheets
 from lsp_core.explain.neighborhood import embed
 
 empty, shipped = session.empty, session.shipped
@@ -123,16 +127,36 @@ def test_the_map_opens_and_its_frame_filters_the_gallery(shipped):
     assert len(gallery(at)) == PAGE
 
 
-@pytest.mark.parametrize("name", ["mnist", "cifar10"])
-def test_without_the_data_set_the_sample_is_shown_and_called_so(shipped, name):
-    model = {"mnist": "mnist-cnn", "cifar10": "cifar10-preactresnet-small"}[name]
-    for twin in ("", "-lsp"):
-        source = session.SHIPPED / f"{model}-standard{twin}.safetensors"
-        (shipped / source.name).write_bytes(source.read_bytes())
+@pytest.fixture
+def sample(shipped, monkeypatch, tmp_path):
+    """The MNIST twins, and beside them no more than a sample, of images that were made up."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    whole = ImageDataset("mnist", "test", images, torch.arange(200) % 10, tuple("0123456789"))
+    write_sheets(whole.subset(torch.arange(0, 200, 3)), tmp_path / "samples" / "mnist")
+    monkeypatch.setattr(state, "shipped", lambda *_: tmp_path)
+    for name in ("mnist-cnn-standard", "mnist-cnn-standard-lsp"):
+        (shipped / f"{name}.safetensors").write_bytes((session.SHIPPED / f"{name}.safetensors").read_bytes())
+    return shipped
+
+
+def test_without_the_data_set_a_sample_is_shown_and_called_so(sample):
     at = open_view()
-    at.selectbox(key="model-a").set_value(f"{model}-standard")
+    at.selectbox(key="model-a").set_value("mnist-cnn-standard")
     settle(at.run())
-    assert "of a sample of 500" in texts(at.markdown)
-    assert at.session_state["job"].request.models[0].card.dataset == name
+    assert "of a sample of 67" in texts(at.markdown)
+    assert at.session_state["job"].request.models[0].card.dataset == "mnist"
     assert len(verdicts(at)) == 2
     assert not at.info
+    at.number_input(key="gallery-number").set_value(4)  # no third one
+    settle(at.run())
+    assert "The sample here has no image 4" in texts(at.caption)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_the_page_opens_in_colour_only_where_there_are_such_images(monkeypatch, here):
+    monkeypatch.setattr(pair, "are_here", lambda name: here or name == "digits")
+    cards = {name: make_card(name, dataset=name.partition("-")[0]) for name in reversed(pair.FIRST_CHOICES)}
+    assert pair.first_choice(cards) == pair.FIRST_CHOICES[0 if here else 1]
+    monkeypatch.setattr(pair, "are_here", lambda name: False)
+    assert pair.first_choice(cards) == next(iter(cards))

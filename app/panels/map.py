@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app.figures.text import sentence
+from app.panels.component import component
 from app.panels.lanes import lane_names
 from app.panels.own import forget_own
 from app.state.atlas import atlas, sprite, way
@@ -17,14 +17,7 @@ from app.state.jobs import Job, Lane
 from app.state.near import NEIGHBORS, places
 from lsp_core import DatasetError
 
-STATIC = Path(__file__).parent.parent / "static"
-
-_component = st.components.v2.component(
-    "lsp_lab_map",
-    html='<div class="map"></div>',
-    css=(STATIC / "map.css").read_text(encoding="utf-8"),
-    js=(STATIC / "map.js").read_text(encoding="utf-8"),
-)
+_component = component("map")
 
 
 def draw_map(job: Job) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,6 +10,7 @@ import streamlit as st
 from app.figures.html import render
 from app.figures.pictures import data_uri
 from app.figures.text import sentence
+from app.panels.component import component
 from app.panels.lanes import lane_names
 from app.state.images import reference_rows, test_images
 from app.state.jobs import Job
@@ -18,16 +18,10 @@ from app.state.models import LoadedModel
 from lsp_core.explain.neighborhood import Neighborhood
 from lsp_core.neighborhoods import Neighbors
 
-STATIC = Path(__file__).parent.parent / "static"
 GLANCE = 0.25  # seconds between two looks at what goes on
 
 
-_component = st.components.v2.component(
-    "lsp_lab_passage",
-    html='<div class="passage"></div>',
-    css=(STATIC / "passage.css").read_text(encoding="utf-8"),
-    js=(STATIC / "passage.js").read_text(encoding="utf-8"),
-)
+_component = component("passage")
 
 
 def draw_neighbors(job: Job) -> None:

@@ -7,26 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
+from app.panels.component import component
 from app.state.images import decoded
 from lsp_core import Card
 from lsp_core.data.images import MAX_BYTES, ImageError, decode_address
 
-STATIC = Path(__file__).parent.parent / "static"
 HELP = "Light strokes on black. With keys: arrows move, space puts the pen down and lifts it."
 
-_canvas = st.components.v2.component(
-    "lsp_lab_draw",
-    html='<div class="draw"></div>',
-    css=(STATIC / "draw.css").read_text(encoding="utf-8"),
-    js=(STATIC / "draw.js").read_text(encoding="utf-8"),
-)
-_clipboard = st.components.v2.component(
-    "lsp_lab_paste", html="<span></span>", js=(STATIC / "paste.js").read_text(encoding="utf-8")
-)
+_canvas = component("draw")
+_clipboard = component("paste")
 
 
 @dataclass(frozen=True)

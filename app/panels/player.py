@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ import streamlit as st
 from torch import Tensor
 
 from app.figures.pictures import data_uri, magnified, noise_factor, to_pixels
+from app.panels.component import component
 from app.panels.lanes import lane_names
 from app.state.jobs import Job
 from app.state.models import LoadedModel
 from lsp_core.attacks.describe import most_steps
 from lsp_core.explain.trace import Trace
 
-STATIC = Path(__file__).parent.parent / "static"
 ROWS = 4
 CURVE = 400  # points of a curve
 TINY = 1e-30  # the least probability whose logarithm is drawn
@@ -28,12 +27,7 @@ MEASURES = {
 }
 MOST_FRAMES = 120  # of a lane: of a longer attack not every step is drawn, but all that change who it is taken for are
 
-_component = st.components.v2.component(
-    "lsp_lab_player",
-    html='<div class="player"></div>',
-    css=(STATIC / "player.css").read_text(encoding="utf-8"),
-    js=(STATIC / "player.js").read_text(encoding="utf-8"),
-)
+_component = component("player")
 
 
 def draw_player(job: Job, *, play: bool) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 
 import streamlit as st
 import torch
-from PIL import Image
 
 from app.figures.outcome import tell_outcome
 from app.figures.report import Reported, case_report
@@ -22,9 +20,11 @@ from app.state.jobs import Job
 from app.state.shelf import catalogue, weights_of
 from app.state.survey import survey
 from lsp_core.attacks.recorded import from_record, to_record
-from lsp_core.store.case import Case, Subject, read_case, write_case
+from lsp_core.store.case import Case, Subject, as_png, read_case, write_case
 from lsp_core.store.provenance import today, versions
 from lsp_core.store.schema import SchemaError
+
+CASE, REPORT = "The case: images as attacked, exact, with all settings", "The report: one HTML file"
 
 
 def draw_share(job: Job) -> None:
@@ -49,26 +49,20 @@ def draw_share(job: Job) -> None:
 def draw_downloads(job: Job, view: dict[str, str], link: str) -> None:
     """Draw the buttons; what they give is made when they are pressed, of what is on the page now."""
     stem = f"lsp-lab-{job.request.models[0].name}"
-    st.download_button(
-        "The case: images as attacked, exact, with all settings",
-        partial(case_file, job, view),
-        f"{stem}.zip",
-        "application/zip",
-        key="download-case",
-        on_click="ignore",
-        icon=":material/folder_zip:",
-        width="stretch",
-    )
-    st.download_button(
-        "The report: one HTML file",
-        partial(report_file, job, link),
-        f"{stem}.html",
-        "text/html",
-        key="download-report",
-        on_click="ignore",
-        icon=":material/description:",
-        width="stretch",
-    )
+    for key, words, make, suffix, mime, icon in (
+        ("case", CASE, partial(case_file, job, view), "zip", "application/zip", "folder_zip"),
+        ("report", REPORT, partial(report_file, job, link), "html", "text/html", "description"),
+    ):
+        st.download_button(
+            words,
+            make,
+            f"{stem}.{suffix}",
+            mime,
+            key=f"download-{key}",
+            on_click="ignore",
+            icon=f":material/{icon}:",
+            width="stretch",
+        )
 
 
 def report_file(job: Job, link: str) -> bytes:
@@ -133,13 +127,5 @@ def _open_case() -> None:
     if first is not None and first.image_shape != tuple(clean.shape):
         problems.append("The case's image is none that its model takes here.")
     elif "image" not in case.view or problems:
-        st.session_state["own"] = Own(_as_file(clean))
+        st.session_state["own"] = Own(as_png(clean))
     st.session_state["case-problems"] = problems
-
-
-def _as_file(clean: torch.Tensor) -> bytes:
-    pixels = (clean * 255).round().byte()
-    array = pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()

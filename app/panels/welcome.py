@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-STATIC = Path(__file__).parent.parent / "static"
+from app.panels.component import component
+
 COOKIE = "lsp-lab-seen"  # kept by the browser, so that who has read it never sees it again
 SENTENCES = (
     "Two models look at the same image; they differ in one thing, LSP: a term in training that keeps each image's "
@@ -16,12 +15,7 @@ SENTENCES = (
     "Below stands whether the image keeps its neighbours; one image proves nothing, so Robustness counts over many.",
 )
 
-_component = st.components.v2.component(
-    "lsp_lab_welcome",
-    html='<div class="welcome"></div>',
-    css=(STATIC / "welcome.css").read_text(encoding="utf-8"),
-    js=(STATIC / "welcome.js").read_text(encoding="utf-8"),
-)
+_component = component("welcome")
 
 
 def draw_welcome() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from app.state.shipped import shipped
 from lsp_core import Card, ImageDataset, load_dataset
-from lsp_core.data import DATASETS, DatasetError, spread
+from lsp_core.data import DatasetError, spread
+from lsp_core.data.dataset import AbsentError
 from lsp_core.data.images import DecodedImage, decode_image
 from lsp_core.data.sheets import load_sheets
 
@@ -32,17 +33,15 @@ class Picture:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def test_images(name: str) -> ImageDataset:
-    """Load the test split of a data set, or where it is not here the sample of it that is shipped.
+    """Load the test split of a data set, or where it is not here a sample of it, if there is one.
 
     Raises:
         DatasetError: if there is neither.
     """
     try:
         return load_dataset(name, "test")
-    except DatasetError:
-        sample = (
-            load_sheets(shipped("checkpoints", "checkpoints") / "samples" / name, "test") if name in DATASETS else None
-        )
+    except AbsentError:  # one that is damaged is not hidden behind a sample
+        sample = load_sheets(shipped("checkpoints", "checkpoints") / "samples" / name, "test")
         if sample is None:
             raise
         return sample

@@ -32,8 +32,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def label(attack: Attack) -> str:
-    """Return what people call an attack: its name, its length, and what else is not as usual.
+def label(attack: Any) -> str:
+    """Return what people call an attack, or another search: its name, its length, and what else is not as usual.
 
     An attack that is made of others has a ``label`` of its own.
 

@@ -103,7 +103,7 @@ def measured(subject: ModelOnImages, norm: Norm, seed: int, smallest: bool, batc
         proved_seconds=proofs,
         found=tuple(_finite(one) for part in found for one in part.eps.tolist()),
         found_8bit=tuple(_finite(one) for part in found for one in part.eps_8bit.tolist()),
-        attack=label(attack) if smallest else "",  # type: ignore[arg-type]
+        attack=label(attack) if smallest else "",
         found_seconds=time.monotonic() - begun - proofs if smallest else 0.0,
         device=subject.place,
         versions=versions(),

@@ -16,6 +16,10 @@ class DatasetError(ValueError):
     """A data set that is absent or unusable; the message is one sentence that says what to do."""
 
 
+class AbsentError(DatasetError):
+    """A data set that is known, and not here."""
+
+
 @dataclass(frozen=True)
 class ImageDataset:
     """All images of one split.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lsp_core.data.dataset import DatasetError, ImageDataset, Split
+from lsp_core.data.dataset import AbsentError, DatasetError, ImageDataset, Split
 from lsp_core.data.folder import load_folder
 from lsp_core.data.split import stratified_split
 
@@ -47,7 +47,7 @@ def load_torchvision(
         found = getattr(datasets, source)(place, download=download, **which)
     except Exception as error:  # on a damaged file torchvision raises whatever comes, AssertionError for one
         if not download and isinstance(error, RuntimeError) and "not found" in str(error):
-            raise DatasetError(_how_to_get(name, root)) from None
+            raise AbsentError(_how_to_get(name, root)) from None
         failed = "downloaded to" if download else "read under"
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetError(f"{name} could not be {failed} {root}: {reason}") from error

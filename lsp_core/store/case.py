@@ -82,12 +82,12 @@ def write_case(case: Case, clean: Tensor, adversarial: Tensor) -> bytes:
         adversarial: (M,C,H,W), one for each of the subjects.
     """
     arrays = {"clean": clean.float().contiguous(), "adversarial": adversarial.float().contiguous()}
-    files = {FACTS: json.dumps(case.to_record(), indent=1).encode(), ARRAYS: save(arrays), "clean.png": _png(clean)}
+    files = {FACTS: json.dumps(case.to_record(), indent=1).encode(), ARRAYS: save(arrays), "clean.png": as_png(clean)}
     for number, (subject, image) in enumerate(zip(case.subjects, adversarial, strict=True), 1):
         safe = "".join(
             letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "_" for letter in subject.name
         )
-        files[f"adversarial-{number}-{safe[:60]}.png"] = _png(image)
+        files[f"adversarial-{number}-{safe[:60]}.png"] = as_png(image)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -131,7 +131,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def _png(image: Tensor) -> bytes:
+def as_png(image: Tensor) -> bytes:
     """Encode an image (C,H,W) in [0,1], rounded to 8 bits; more than three channels are laid side by side in grey."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
     if len(pixels) not in (1, 3):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("onnx2pytorch")
+pytest.importorskip("onnx2pytorch", reason="onnx2pytorch is not installed: no graph can be read.")
 import session
 import torch
 from session import DIGITS, SHIPPED, choose, drawn, open_view, settle, texts

@@ -13,7 +13,7 @@ from app.panels.map import map_data
 from app.panels.marks import outcomes_of
 from app.state import images as state
 from app.state.images import reference_rows
-from lsp_core import ImageDataset, load_dataset
+from lsp_core import DatasetError, ImageDataset, load_dataset
 from lsp_core.data.sheets import write_sheets
 from lsp_core.explain.neighborhood import embed
 
@@ -160,3 +160,12 @@ def test_the_page_opens_in_colour_only_where_there_are_such_images(monkeypatch, 
     assert pair.first_choice(cards) == pair.FIRST_CHOICES[0 if here else 1]
     monkeypatch.setattr(pair, "are_here", lambda name: False)
     assert pair.first_choice(cards) == next(iter(cards))
+
+
+def test_a_damaged_data_set_is_not_hidden_behind_a_sample(sample, monkeypatch):
+    def damaged(name, split):
+        raise DatasetError(f"{name} could not be read: it is damaged.")
+
+    monkeypatch.setattr(state, "load_dataset", damaged)
+    with pytest.raises(DatasetError, match="damaged"):
+        state.test_images("mnist")

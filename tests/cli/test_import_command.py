@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("onnx2pytorch")
+pytest.importorskip("onnx2pytorch", reason="onnx2pytorch is not installed: no graph can be read.")
 sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "outside"))
 from exported import by_hand, exported, small, tensor
 
@@ -68,7 +68,7 @@ def test_info_and_attack_take_it_as_any_other(run, digits):
 
 
 def test_weights_in_the_file_beside_it_are_read(run, tmp_path, trained_path):
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: nothing can be exported.")
     model, card = lsp_core.load_checkpoint(trained_path)
     exported(model, card.image_shape, tmp_path, "today's default")
     assert Path("model.onnx.data").exists()

@@ -124,10 +124,10 @@ def _attempt(what: str, work: Callable[[], Any], limit: int) -> Any:
         raise OutsideError(f"its graph cannot be {what}: {type(error).__name__}: {reason}.") from error
 
 
-def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:  # noqa: ARG001
+def _leave_out(_module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
     for name in [name for name in state if name.startswith(f"{prefix}converted.")]:
         del state[name]
 
 
-def _do_not_miss(module: nn.Module, keys: Any) -> None:  # noqa: ARG001
+def _do_not_miss(_module: nn.Module, keys: Any) -> None:
     keys.missing_keys[:] = [name for name in keys.missing_keys if ".converted." not in f".{name}"]

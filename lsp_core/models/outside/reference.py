@@ -60,7 +60,7 @@ def _observed(module: OnnxModule, prepared: Tensor) -> tuple[Tensor, int]:
     """Return the logits, and how many numbers the largest convolution unfolds to."""
     sizes = [0]
 
-    def note(layer: Any, given: Any, made: Tensor) -> None:  # noqa: ARG001
+    def note(layer: Any, _given: Any, made: Tensor) -> None:
         sizes.append(math.prod(made.shape[2:]) * math.prod(layer.kernel_size) * layer.in_channels)
 
     convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)]

@@ -128,7 +128,7 @@ def test_weights_and_a_name_of_torchvision_make_a_checkpoint(small_weights, phot
 
 
 def test_weights_and_a_name_of_timm_give_an_embedding(photos, tmp_path):
-    timm = pytest.importorskip("timm")
+    timm = pytest.importorskip("timm", reason="timm is not installed.")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         original = timm.create_model("test_vit", num_classes=6, img_size=32).eval()

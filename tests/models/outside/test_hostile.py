@@ -12,7 +12,7 @@ import zipfile
 import pytest
 import torch
 
-pytest.importorskip("onnx2pytorch")
+pytest.importorskip("onnx2pytorch", reason="onnx2pytorch is not installed: no graph can be read.")
 import onnx
 from conftest import TinyNet
 from exported import FLAT, WEIGHT, brought, by_hand, exported, small, tensor

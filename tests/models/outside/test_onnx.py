@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("onnx2pytorch")
+pytest.importorskip("onnx2pytorch", reason="onnx2pytorch is not installed: no graph can be read.")
 from conftest import TinyNet
 from exported import FLAT, FORMS, WEIGHT, brought, by_hand, exported, small, tensor
 from onnx import TensorProto, helper
@@ -50,7 +50,7 @@ def originals():
     ],
 )
 def test_an_exported_model_comes_back_with_its_logits_gradient_and_weaknesses(originals, name, form, tmp_path):
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed: nothing can be exported.")
     model, data, images = originals[name]
     content, companion = exported(model, images.shape[1:], tmp_path, form)
     found, card = brought(content, data, companion, wanted=None)
